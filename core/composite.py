@@ -1,0 +1,155 @@
+"""Cut-outs, and putting them over a colour or a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from .errors import OptionError
+from .foreground import estimate_foreground
+
+Colour = tuple[int, int, int, int]
+FITS = ("stretch", "fit", "fill", "centre")
+
+
+def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Multiply every channel by the mask, as rembg does by default.
+
+    Soft edges come out darker than they are (the colour is multiplied by alpha once here
+    and again by whatever shows the picture): kept for callers who need rembg's pixels.
+
+    Parameters
+    ----------
+    image, mask
+        RGB and L, of one size.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGBA.
+    """
+    cutout = image.convert("RGBA")
+    cutout.putalpha(mask)
+    # Pillow's premultiplied mode holds exactly these values; only its name must change
+    return Image.frombuffer(
+        "RGBA", image.size, cutout.convert("RGBa").tobytes(), "raw", "RGBA", 0, 1
+    )
+
+
+def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Add the mask as alpha channel and leave the colours alone (rembg's ``putalpha``)."""
+    cutout = image.convert("RGBA")
+    cutout.putalpha(mask)
+    return cutout
+
+
+def estimated_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Cut out with estimated foreground colours: RGBA, straight, black where alpha is 0."""
+    alpha = np.asarray(mask, np.float32) / 255
+    return coloured_cutout(estimate_foreground(np.asarray(image), alpha), mask)
+
+
+def coloured_cutout(foreground: NDArray[np.uint8], mask: Image.Image) -> Image.Image:
+    """Join foreground colours (H, W, 3) and a mask to a straight RGBA cut-out."""
+    cutout = Image.fromarray(foreground).convert("RGBA")
+    cutout.putalpha(mask)
+    return cutout
+
+
+def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
+    """Read a colour as (red, green, blue, alpha), 0..255 each.
+
+    Parameters
+    ----------
+    value
+        ``#RGB``, ``#RGBA``, ``#RRGGBB``, ``#RRGGBBAA``, a CSS name, ``"r,g,b"`` or
+        ``"r,g,b,a"``, or a sequence of 3 or 4 numbers.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    """
+    wrong = OptionError(
+        f"{value!r} is no colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, or "
+        "r,g,b with values from 0 to 255."
+    )
+    if isinstance(value, str):
+        text = value.strip()
+        if "," in text and "(" not in text:
+            try:
+                value = [int(part) for part in text.split(",")]
+            except ValueError:
+                raise wrong from None
+        else:
+            try:
+                value = ImageColor.getrgb(text)
+            except ValueError:
+                raise wrong from None
+    numbers = tuple(int(number) for number in value)
+    if len(numbers) == 3:
+        numbers = (*numbers, 255)
+    if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
+        raise wrong
+    return numbers
+
+
+def over_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
+    """Put an RGBA cut-out over a colour; the result is RGBA."""
+    return Image.alpha_composite(Image.new("RGBA", cutout.size, colour), cutout)
+
+
+def fit_picture(
+    picture: Image.Image,
+    size_hw: tuple[int, int],
+    fit: str,
+    colour: tuple[int, int, int] = (0, 0, 0),
+) -> Image.Image:
+    """Bring a background picture to a size.
+
+    Parameters
+    ----------
+    picture
+        RGB.
+    size_hw
+        Result (height, width).
+    fit
+        ``stretch`` ignores the proportions; ``fit`` shows the whole picture, with bars;
+        ``fill`` covers everything and crops; ``centre`` keeps the pixels and crops, or adds
+        a border.
+    colour
+        Of bars and borders: red, green, blue, 0..255.
+
+    Raises
+    ------
+    OptionError
+        If ``fit`` is none of these.
+    """
+    height, width = size_hw
+    if fit not in FITS:
+        raise OptionError(f"{fit!r} is no way to place a picture; use one of {', '.join(FITS)}.")
+    if fit == "stretch":
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
+    scale = 1.0
+    if fit != "centre":
+        choose = min if fit == "fit" else max
+        scale = choose(width / picture.width, height / picture.height)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    result = Image.new("RGB", (width, height), colour)
+    result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return result
+
+
+def stack(pictures: list[Image.Image]) -> Image.Image:
+    """Place pictures of one mode below each other, left-aligned."""
+    if len(pictures) == 1:
+        return pictures[0]
+    width = max(picture.width for picture in pictures)
+    result = Image.new(pictures[0].mode, (width, sum(picture.height for picture in pictures)))
+    top = 0
+    for picture in pictures:
+        result.paste(picture, (0, top))
+        top += picture.height
+    return result

@@ -1,0 +1,52 @@
+"""Every deliberate error of the pack.
+
+Each class also inherits the built-in it is a case of, so that callers of rembg who
+catch ``ValueError`` or ``OSError`` keep working. The message is what the user reads in
+ComfyUI's dialog or in the shell: it names the value, what is allowed, and the next step.
+"""
+
+from __future__ import annotations
+
+
+class RembgSessionsError(Exception):
+    """Base of every error the pack raises on purpose."""
+
+
+class UnknownModelError(RembgSessionsError, ValueError):
+    """A model name that is in no row of the registry."""
+
+
+class OptionError(RembgSessionsError, ValueError):
+    """An argument outside its allowed set or range."""
+
+
+class ImageError(RembgSessionsError, ValueError):
+    """A picture, mask or array that cannot be processed."""
+
+
+class ModelPathError(RembgSessionsError, ValueError):
+    """A custom model file outside the model folders, or missing."""
+
+
+class WeightsError(RembgSessionsError, OSError):
+    """Weights that are missing, damaged or could not be downloaded."""
+
+
+class OfflineError(WeightsError):
+    """A download was needed but downloads are switched off."""
+
+
+class ProviderError(RembgSessionsError, RuntimeError):
+    """An execution provider that was asked for by name and cannot be had."""
+
+
+class ModelRunError(RembgSessionsError, RuntimeError):
+    """A model that could not be opened, or failed while running."""
+
+
+class ModelMemoryError(ModelRunError, MemoryError):
+    """A model that ran out of memory while running."""
+
+
+class RuntimeMissingError(RembgSessionsError, ImportError):
+    """onnxruntime is not installed or does not import."""

@@ -1,0 +1,291 @@
+"""One ONNX file on one execution provider: opened on first use, closed on request."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelMemoryError, ModelRunError, OptionError, ProviderError, RuntimeMissingError
+from .providers import Choice, display_name, missing_message
+
+_log = logging.getLogger("rembg_sessions")
+
+CPU = "CPUExecutionProvider"
+
+OPTIMIZATION_LEVELS = {
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+}
+
+
+def import_onnxruntime() -> Any:
+    """Import onnxruntime.
+
+    Raises
+    ------
+    RuntimeMissingError
+        With the pip line that repairs the installation and the real reason.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        from .diagnosis import missing_runtime_message
+
+        raise RuntimeMissingError(missing_runtime_message(error)) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # what an uninstall of one of two overlapping packages leaves behind
+        from .diagnosis import missing_runtime_message
+
+        error = ImportError("the onnxruntime folder has no InferenceSession")
+        raise RuntimeMissingError(missing_runtime_message(error))
+    return onnxruntime
+
+
+def session_options(
+    sess_opts: Any = None, *, threads: int | None = None, optimization: str | None = None
+) -> Any:
+    """Return ONNX Runtime session options.
+
+    Parameters
+    ----------
+    sess_opts
+        An ``onnxruntime.SessionOptions`` to pass through; its own thread counts win.
+    threads
+        Threads inside one operator and between operators; None reads ``OMP_NUM_THREADS``,
+        0 lets ONNX Runtime choose.
+    optimization
+        One of ``OPTIMIZATION_LEVELS``; None keeps ONNX Runtime's default, all.
+
+    Raises
+    ------
+    OptionError
+        If the environment variable or an argument is out of range.
+    """
+    ort = import_onnxruntime()
+    options = sess_opts
+    if options is None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3  # errors; fallbacks are reported by this module
+    if threads is None and "OMP_NUM_THREADS" in os.environ:
+        text = os.environ["OMP_NUM_THREADS"]
+        if not text.strip().isdigit():
+            raise OptionError(
+                f"OMP_NUM_THREADS is {text!r}; set it to a whole number, or unset it."
+            )
+        threads = int(text)
+    if threads is not None:
+        if threads < 0:
+            raise OptionError(f"threads is {threads}; use 0 for automatic or a positive number.")
+        if options.intra_op_num_threads == 0:
+            options.intra_op_num_threads = threads
+        if options.inter_op_num_threads == 0:
+            options.inter_op_num_threads = threads
+    if optimization is not None:
+        if optimization not in OPTIMIZATION_LEVELS:
+            raise OptionError(
+                f"optimization is {optimization!r}; use one of {', '.join(OPTIMIZATION_LEVELS)}."
+            )
+        level = getattr(ort.GraphOptimizationLevel, OPTIMIZATION_LEVELS[optimization])
+        options.graph_optimization_level = level
+    return options
+
+
+class Graph:
+    """One ONNX file, its provider and its options.
+
+    Thread-safe: any number of threads may run it; it opens on the first run and reopens
+    after :meth:`close`.
+
+    Parameters
+    ----------
+    path
+        The .onnx file.
+    choice
+        Providers in order of preference, see :func:`.providers.choose`.
+    options
+        An ``onnxruntime.SessionOptions``.
+    cpu_fallback
+        Whether the CPU may take over from a provider that was asked for by name. With
+        Auto it always may. Either way a warning says so.
+    """
+
+    def __init__(self, path: Path, choice: Choice, options: Any, *, cpu_fallback: bool = True):
+        self.path = path
+        self.choice = choice
+        self.on_out_of_memory: Callable[[], None] | None = None
+        """Called once before a run that ran out of memory is tried again."""
+        self._options = options
+        self._may_fall_back = cpu_fallback or not choice.explicit
+        self._providers = list(choice.providers)
+        self._lock = threading.Lock()
+        self._session: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is loaded at the moment."""
+        return self._session is not None
+
+    @property
+    def provider(self) -> str:
+        """The provider really used, by its short name; opens the file if need be."""
+        return display_name(self.session.get_providers()[0])
+
+    @property
+    def session(self) -> Any:
+        """The open ``onnxruntime.InferenceSession``."""
+        with self._lock:
+            if self._session is None:
+                self._session = self._open()
+            return self._session
+
+    def close(self) -> None:
+        """Release the memory; runs under way finish first."""
+        with self._lock:
+            self._session = None
+
+    def inputs(self) -> list[tuple[str, list[int | str | None], str]]:
+        """Return name, shape and ONNX type of each input."""
+        return [(node.name, node.shape, node.type) for node in self.session.get_inputs()]
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the network.
+
+        Parameters
+        ----------
+        feed
+            Arrays by input name; cast to the declared float type.
+
+        Raises
+        ------
+        ProviderError
+            If the provider failed and the CPU may not take over.
+        ModelMemoryError, ModelRunError
+            If the network failed on the CPU.
+        """
+        session = self.session
+        try:
+            return self._run(session, feed)
+        except ModelRunError as error:
+            if isinstance(error, ModelMemoryError) and self.on_out_of_memory is not None:
+                self.on_out_of_memory()
+                with contextlib.suppress(ModelRunError):
+                    return self._run(self.session, feed)
+            if session.get_providers()[0] == CPU:
+                raise
+            self._fall_back(session, error)
+            return self._run(self.session, feed)
+
+    def _run(self, session: Any, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        types = {node.name: _DTYPES.get(node.type) for node in session.get_inputs()}
+        cast = {
+            name: array if types.get(name) is None else array.astype(types[name], copy=False)
+            for name, array in feed.items()
+        }
+        try:
+            return session.run(None, cast)
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            text = str(error)
+            kind = ModelRunError
+            if (
+                isinstance(error, MemoryError)
+                or "llocate memory" in text
+                or "out of memory" in text
+            ):
+                kind = ModelMemoryError
+            provider = display_name(session.get_providers()[0])
+            raise kind(f"{self.path.name} failed on {provider}: {text}") from error
+
+    def _fall_back(self, failed: Any, error: Exception) -> None:
+        if not self._may_fall_back:
+            raise ProviderError(
+                f"{error} Allow the CPU to take over, or choose another provider."
+            ) from error
+        with self._lock:
+            if self._session is failed:  # else another thread has already reopened it
+                _log.warning("%s Running on the CPU from now on.", error)
+                self._providers = [CPU]
+                self._session = self._open()
+
+    def _open(self) -> Any:
+        if self.choice.missing and not self._may_fall_back:
+            raise ProviderError(missing_message(self.choice.missing, _available()))
+        if self.choice.missing:
+            _log.warning(
+                "%s Running on %s.",
+                missing_message(self.choice.missing, _available()),
+                display_name(_name(self._providers[0])),
+            )
+        try:
+            session = self._create(self._providers)
+        except ModelRunError as error:
+            if len(self._providers) == 1:
+                raise
+            if not self._may_fall_back:
+                raise ProviderError(f"{error} The CPU was not allowed to take over.") from error
+            _log.warning("%s Running on the CPU.", error)
+            return self._create([CPU])
+
+        wanted = _name(self._providers[0])
+        active = session.get_providers()
+        if wanted not in active:
+            message = (
+                f"{display_name(wanted)} was requested for {self.path.name}, but ONNX Runtime "
+                f"could not load it and uses {display_name(active[0])}. Usually its libraries "
+                "are missing or of another version: run `rembg-sessions doctor`."
+            )
+            if not self._may_fall_back:
+                raise ProviderError(message)
+            _log.warning("%s", message)
+        return session
+
+    def _create(self, providers: list[Any]) -> Any:
+        ort = import_onnxruntime()
+        if _name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+            _preload_cuda(ort)
+        try:
+            # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
+            return ort.InferenceSession(
+                str(self.path), sess_options=self._options, providers=providers, enable_fallback=0
+            )
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            provider = display_name(_name(providers[0]))
+            raise ModelRunError(
+                f"{self.path} could not be opened on {provider}: {error} If the file is "
+                "damaged, delete it and it is downloaded again."
+            ) from error
+
+
+def _name(provider: Any) -> str:
+    return provider if isinstance(provider, str) else provider[0]
+
+
+def _available() -> list[str]:
+    return import_onnxruntime().get_available_providers()
+
+
+def _preload_cuda(ort: Any) -> None:
+    """Lend ONNX Runtime the CUDA libraries that torch or the nvidia packages brought."""
+    if not hasattr(ort, "preload_dlls"):
+        return
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        ort.preload_dlls()
+    if printed.getvalue():
+        _log.debug("onnxruntime.preload_dlls: %s", printed.getvalue().strip())

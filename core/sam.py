@@ -1,0 +1,396 @@
+"""The models that answer prompts: an encoder reads the picture, a decoder reads the marks.
+
+Two recipes exist, told apart by the size of the frame the encoder was exported for:
+
+- A fixed frame, :data:`FRAME_HW` (rembg's vit_b, vit_l and vit_h). The picture is scaled
+  into its top left corner; the decoder answers in the frame and the mask is scaled back.
+- No frame, None (MobileSAM). The picture's longer side becomes :data:`LONG_SIDE` pixels,
+  and the decoder answers at the size of the picture.
+
+The declared inputs do not tell them apart: both exporters leave height and width free. The
+first kind needs its frame because its decoders crop at that ratio whatever they are told
+(https://github.com/vietanhdev/samexporter/issues/4).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .errors import ImageError, ModelRunError, OptionError
+from .session import BaseSession
+
+FRAME_HW = (684, 1024)
+LONG_SIDE = 1024
+
+# The decoder of the frameless recipe crops to the rounded short side: it must not become 0.
+_MAX_ASPECT = 2000
+# Rows sampled at a time: the intermediate arrays stay in the processor's cache.
+_BLOCK = 32
+
+_EXAMPLE = '[{"type": "point", "label": 1, "data": [120, 80]}]'
+_VALUES = {"point": ("[x, y]", 2), "rectangle": ("[x0, y0, x1, y1]", 4)}
+# What the decoder calls the corners of a rectangle and the mark that ends every list.
+_TOP_LEFT, _BOTTOM_RIGHT, _END = 2, 3, -1
+
+Mark = dict[str, Any]
+Run = Callable[[Mapping[str, NDArray[Any]]], Sequence[NDArray[Any]]]
+
+
+def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
+    """Check the marks a user gave and bring them into one form.
+
+    Parameters
+    ----------
+    prompt
+        A list of ``{"type": "point", "label": 1, "data": [x, y]}`` (label 1 foreground,
+        0 background) and ``{"type": "rectangle", "data": [x0, y0, x1, y1]}`` (any two
+        opposite corners; a label is ignored, as in rembg), the same as JSON text, or None
+        for one foreground point in the centre. In pixels of the picture as it is shown:
+        x from 0 to its width, y from 0 to its height.
+    size_hw
+        The picture's (height, width).
+
+    Returns
+    -------
+    list of dict
+        New marks, values as float, rectangles from top left to bottom right.
+
+    Raises
+    ------
+    OptionError
+        If the prompt is empty or an entry is malformed; the message names the entry.
+    """
+    height, width = size_hw
+    if prompt is None:
+        return [{"type": "point", "label": 1, "data": [float(width // 2), float(height // 2)]}]
+    entries = prompt
+    if isinstance(entries, str):
+        try:
+            entries = json.loads(entries)
+        except (ValueError, RecursionError) as error:
+            raise OptionError(
+                f"sam_prompt is not valid JSON ({error}): {_short(prompt)}. Write it like "
+                f"{_EXAMPLE}."
+            ) from error
+    if not isinstance(entries, (list, tuple)):
+        raise OptionError(
+            f"sam_prompt is {_short(entries)}. It must be a list of points and rectangles, like "
+            f"{_EXAMPLE}."
+        )
+    if not entries:
+        raise OptionError(
+            "sam_prompt is an empty list. Give at least one point or rectangle, or leave "
+            "sam_prompt out to use the centre of the picture."
+        )
+    items = cast("Sequence[Any]", entries)
+    return [_check_mark(entry, number, size_hw) for number, entry in enumerate(items, 1)]
+
+
+def _check_mark(entry: Any, number: int, size_hw: tuple[int, int]) -> Mark:
+    where = f"Entry {number} of sam_prompt"
+    if not isinstance(entry, dict):
+        raise OptionError(
+            f"{where} is {_short(entry)}. It must be an object with 'type', 'label' and 'data'."
+        )
+    mark = cast("Mark", entry)
+    kind: Any = mark.get("type")
+    if not isinstance(kind, str) or kind not in _VALUES:
+        raise OptionError(f"{where}: 'type' is {_short(kind)}. Use 'point' or 'rectangle'.")
+    data = _check_data(mark.get("data"), kind, where, size_hw)
+    if kind == "rectangle":
+        (left, right), (top, bottom) = sorted(data[0::2]), sorted(data[1::2])
+        if left == right or top == bottom:
+            raise OptionError(
+                f"{where}: the rectangle {_short(data)} is empty. "
+                "Give two opposite corners that differ in x and in y."
+            )
+        return {"type": kind, "data": [left, top, right, bottom]}
+    label: Any = mark.get("label")
+    if not _is_number(label) or label not in (0, 1):
+        found = _short(label) if "label" in mark else "missing"
+        raise OptionError(
+            f"{where}: 'label' is {found}. A point needs 1 (foreground) or 0 (background)."
+        )
+    return {"type": kind, "label": int(label), "data": data}
+
+
+def _check_data(data: Any, kind: str, where: str, size_hw: tuple[int, int]) -> list[float]:
+    form, count = _VALUES[kind]
+    values: list[Any] = list(data) if isinstance(data, (list, tuple)) else []  # pyright: ignore
+    if len(values) != count or not all(_is_number(value) for value in values):
+        raise OptionError(
+            f"{where}: 'data' is {_short(data)}. A {kind} needs {form}: {count} numbers, in pixels."
+        )
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        raise OptionError(f"{where}: 'data' is {_short(data)}. All values must be finite.")
+    height, width = size_hw
+    limits = [width, height] * 2
+    if not all(0 <= value <= limit for value, limit in zip(values, limits, strict=False)):
+        raise OptionError(
+            f"{where}: {_short(data)} is outside the picture, which is {width} pixels wide and "
+            f"{height} high. x may be 0 to {width}, y 0 to {height}."
+        )
+    return [float(value) for value in values]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(value)
+
+
+def scale_prompt(
+    marks: Sequence[Mark], from_hw: tuple[int, int], to_hw: tuple[int, int]
+) -> list[Mark]:
+    """Move checked marks along when their picture is resized.
+
+    Parameters
+    ----------
+    marks
+        What :func:`check_prompt` returned for the picture of size ``from_hw``.
+    from_hw, to_hw
+        (height, width) before and after.
+    """
+    # multiplied before it is divided: a mark on the border stays exactly on the border
+    ratios = [(to_hw[1], from_hw[1]), (to_hw[0], from_hw[0])] * 2
+
+    def scaled(data: list[float]) -> list[float]:
+        return [v * new / old for v, (new, old) in zip(data, ratios, strict=False)]
+
+    return [{**mark, "data": scaled(mark["data"])} for mark in marks]
+
+
+def encode_input(
+    image: Image.Image, frame_hw: tuple[int, int] | None = FRAME_HW
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Bring a picture to the size the encoder was made for.
+
+    Parameters
+    ----------
+    image
+        RGB picture.
+    frame_hw
+        (height, width) of a fixed frame, see the module's text; None for no frame.
+
+    Returns
+    -------
+    array : ndarray
+        float32 (H, W, 3), 0..255. In a frame the picture fills one side from the top left
+        corner; the rest is 0, and the values are whole numbers, rounded down as rembg does.
+    scale_xy : tuple of float
+        What x and y in the picture are multiplied with to give x and y in ``array``.
+
+    Raises
+    ------
+    ImageError
+        If the picture has no pixels, or is too long and thin for the frameless recipe.
+    """
+    width, height = image.size
+    if not width or not height:
+        raise ImageError(f"The picture is {width}x{height} pixels. It needs at least one pixel.")
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    if frame_hw is not None:
+        scale = min(frame_hw[1] / width, frame_hw[0] / height)
+        pixels = _sample(np.asarray(rgb), 1 / scale, frame_hw)
+        return pixels.astype(np.float32), (scale, scale)
+
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise ImageError(
+            f"The picture is {width}x{height} pixels; this model takes pictures whose longer "
+            f"side is at most {_MAX_ASPECT} times the shorter one. Crop the picture, or use the "
+            "model 'sam'."
+        )
+    scale = LONG_SIDE / max(width, height)
+    size = (int(width * scale + 0.5), int(height * scale + 0.5))
+    if size != rgb.size:
+        rgb = rgb.resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(rgb, np.float32), (size[0] / width, size[1] / height)
+
+
+def decoder_input(
+    embedding: NDArray[Any],
+    marks: Sequence[Mark],
+    scale_xy: tuple[float, float],
+    answer_hw: tuple[int, int],
+) -> dict[str, NDArray[Any]]:
+    """Return what the decoder is fed with, by input name.
+
+    Parameters
+    ----------
+    embedding
+        The encoder's first output.
+    marks
+        What :func:`check_prompt` returned.
+    scale_xy
+        What :func:`encode_input` returned.
+    answer_hw
+        (height, width) of the masks to return: the frame, or the picture without one.
+    """
+    points: list[list[float]] = []
+    labels: list[int] = []
+    for mark in marks:
+        if mark["type"] == "rectangle":
+            points += [mark["data"][:2], mark["data"][2:]]
+            labels += [_TOP_LEFT, _BOTTOM_RIGHT]
+        else:
+            points.append(mark["data"])
+            labels.append(mark["label"])
+    # rembg rounds to float32 before it scales: the same order gives the same numbers
+    coords = np.array([*points, [0.0, 0.0]], np.float32) * np.array(scale_xy)
+    return {
+        "image_embeddings": embedding,
+        "point_coords": coords.astype(np.float32)[None],
+        "point_labels": np.array([[*labels, _END]], np.float32),
+        "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+        "has_mask_input": np.zeros(1, np.float32),
+        "orig_im_size": np.array(answer_hw, np.float32),
+    }
+
+
+def masks_to_alpha(
+    masks: NDArray[Any], scale_xy: tuple[float, float] | None, size_hw: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Join the decoder's masks and bring them to the size of the picture.
+
+    Parameters
+    ----------
+    masks
+        Logits (1, N, h, w): above 0 is foreground, in any of the N masks.
+    scale_xy
+        What :func:`encode_input` returned for the frame that holds the masks; None when
+        they have the size of the picture already.
+    size_hw
+        The picture's (height, width).
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), 0 or 1.
+    """
+    foreground = np.zeros(size_hw, bool)
+    for mask in masks[0]:
+        if scale_xy is not None:
+            # 1 / (1 / scale) is not always scale; rembg inverts twice
+            mask = _sample(mask, 1 / (1 / scale_xy[0]), size_hw)
+        foreground |= mask > 0
+    return foreground.astype(np.float32)
+
+
+def _sample(picture: NDArray[Any], step: float, size_hw: tuple[int, int]) -> NDArray[Any]:
+    """Read ``picture`` (H, W, ...) at (y * step, x * step), bilinear, 0 beyond the last pixel.
+
+    Equal to ``scipy.ndimage.map_coordinates`` (``order=1, mode="constant"``) to the last bit,
+    by the same order of products and sums: the cast to uint8 turns a bit into a level.
+    """
+    rows, columns = _taps(size_hw[0], step, len(picture)), _taps(size_hw[1], step, picture.shape[1])
+    channels = (1,) * (picture.ndim - 2)
+    result = np.zeros((*size_hw, *picture.shape[2:]), picture.dtype)
+    width = len(columns[0][0])
+    for start in range(0, len(rows[0][0]), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        total: Any = 0.0
+        for y, y_weight in rows:
+            line = picture[y[block]] * y_weight[block].reshape(-1, 1, *channels)
+            for x, x_weight in columns:
+                part = line.take(x, axis=1)
+                part *= x_weight.reshape(-1, *channels)
+                total = np.add(part, total, out=part)
+        result[start : start + len(total), :width] = total
+    return result
+
+
+_Tap = tuple[NDArray[np.intp], NDArray[Any]]
+
+
+def _taps(count: int, step: float, length: int) -> tuple[_Tap, _Tap]:
+    """Return (indices, weights) of the neighbours before and after each position inside."""
+    positions = np.arange(count) * step
+    positions = positions[positions <= length - 1]
+    before = np.floor(positions).astype(np.intp)
+    weight = 1 - (positions - before)
+    after = np.minimum(before + 1, length - 1)
+    return (before, weight), (after, 1 - weight)
+
+
+def run_sam(
+    encoder_run: Run,
+    decoder_run: Run,
+    image: Image.Image,
+    prompt: object = None,
+    *,
+    encoder_input: str,
+    frame_hw: tuple[int, int] | None = FRAME_HW,
+) -> list[NDArray[np.float32]]:
+    """Cut out what the prompt points at.
+
+    Parameters
+    ----------
+    encoder_run, decoder_run
+        Run one graph: arrays by input name in, list of outputs out.
+    image
+        RGB picture.
+    prompt
+        See :func:`check_prompt`.
+    encoder_input
+        Name of the encoder's input; the decoder's are the same in every export.
+    frame_hw
+        See :func:`encode_input`.
+
+    Returns
+    -------
+    list of ndarray
+        One float32 (H, W) of the picture's size, 0 or 1.
+
+    Raises
+    ------
+    OptionError, ImageError
+        See :func:`check_prompt` and :func:`encode_input`.
+    ModelRunError
+        If the decoder's answer is not a set of masks.
+    """
+    size_hw = (image.height, image.width)
+    array, scale_xy = encode_input(image, frame_hw)
+    marks = check_prompt(prompt, size_hw)
+    embedding = encoder_run({encoder_input: array})[0]
+    answer_hw = frame_hw or size_hw
+    masks = decoder_run(decoder_input(embedding, marks, scale_xy, answer_hw))[0]
+    if masks.ndim != 4 or 0 in masks.shape or masks.shape[2:] != answer_hw:
+        raise ModelRunError(
+            f"The decoder answered with shape {tuple(masks.shape)}; expected one or more masks of "
+            f"{answer_hw}. The file is not the decoder of this model: choose the matching one."
+        )
+    if not np.isfinite(masks).all():
+        raise ModelRunError(
+            "The decoder answered with NaN or infinity. Half-precision models overflow on some "
+            "devices: choose the full-precision model, or the CPU provider."
+        )
+    return [masks_to_alpha(masks, scale_xy if frame_hw else None, size_hw)]
+
+
+class SamSession(BaseSession):
+    """A model with prompts: an encoder and a decoder."""
+
+    def _alphas(
+        self, image: Image.Image, *, sam_prompt: Any, cloth_category: str | None
+    ) -> list[NDArray[np.float32]]:
+        if cloth_category is not None:
+            raise OptionError(f"{self.spec.name} knows no clothes; use u2net_cloth_seg.")
+        encoder, decoder = self.graphs
+        return run_sam(
+            encoder.run,
+            decoder.run,
+            image.convert("RGB"),
+            sam_prompt,
+            encoder_input=encoder.inputs()[0][0],
+            frame_hw=self.spec.size_hw,
+        )

@@ -1,0 +1,119 @@
+"""Sessions by name, under the names rembg gives them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+from weakref import WeakValueDictionary
+
+from .errors import OptionError
+from .models import MODELS
+from .registry import ModelSpec, Output, get_model
+from .sam import SamSession
+from .session import BaseSession
+
+__all__ = [
+    "BaseSession",
+    "get_session",
+    "new_session",
+    "sessions",
+    "sessions_class",
+    "sessions_names",
+]
+
+DEFAULT_MODEL = "u2net"
+
+
+def _session_class(spec: ModelSpec) -> type[BaseSession]:
+    base = SamSession if spec.output is Output.SAM else BaseSession
+    return type(spec.session_class, (base,), {"spec": spec, "__doc__": spec.good_for})
+
+
+sessions: dict[str, type[BaseSession]] = {spec.name: _session_class(spec) for spec in MODELS}
+"""Session class by registry name."""
+sessions_names: list[str] = list(sessions)
+sessions_class: list[type[BaseSession]] = list(sessions.values())
+
+
+def _session_type(model_name: str, options: dict[str, Any]) -> type[BaseSession]:
+    """Return the class for a name; rembg's ``sam_model`` and ``sam_quant`` choose a SAM row."""
+    spec = get_model(model_name)
+    sam_model, quantised = options.pop("sam_model", None), options.pop("sam_quant", False)
+    if sam_model is not None or quantised:
+        if spec.output is not Output.SAM:
+            raise OptionError(f"{spec.name} takes no sam_model or sam_quant; use the model sam.")
+        spec = get_model(sam_model or "sam-vit-b")
+        if quantised and not spec.name.endswith("-quant"):
+            spec = get_model(f"{'sam-vit-b' if spec.name == 'sam' else spec.name}-quant")
+    return sessions[spec.name]
+
+
+def new_session(
+    model_name: str = DEFAULT_MODEL, *, sess_opts: Any = None, **options: Any
+) -> BaseSession:
+    """Open a model.
+
+    Parameters
+    ----------
+    model_name
+        A registry name or alias; hyphens and underscores are the same.
+    sess_opts
+        An ``onnxruntime.SessionOptions``, passed through.
+    **options
+        The keyword arguments of :class:`BaseSession`: ``providers``, ``model_path``,
+        ``cpu_fallback``, ``threads`` and so on; for SAM also rembg's ``sam_model`` and
+        ``sam_quant``.
+
+    Returns
+    -------
+    BaseSession
+        Loaded and ready.
+
+    Raises
+    ------
+    UnknownModelError, OptionError, ModelPathError, WeightsError, ProviderError
+    """
+    session_type = _session_type(model_name, options)
+    session = session_type(session_type.spec.name, sess_opts, **options)
+    session.open()
+    return session
+
+
+_shared: WeakValueDictionary[tuple[Any, ...], BaseSession] = WeakValueDictionary()
+# The last sessions stay alive without a user, so that the next workflow finds them.
+_recent: deque[BaseSession] = deque(maxlen=2)
+_lock = threading.Lock()
+
+
+def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
+    """Return the one session for a model, its files and its options, making it if need be.
+
+    Two calls with the same arguments share a session as long as someone holds it, and the
+    last two stay alive in between. The session is not loaded yet. Arguments as in
+    :func:`new_session`, without ``sess_opts``.
+    """
+    session_type = _session_type(model_name, options)
+    finding = {
+        key: options[key] for key in ("model_path", "folders", "on_progress") if key in options
+    }
+    paths = session_type.find_weights(**finding)
+    settings = sorted((key, repr(value)) for key, value in options.items() if key not in finding)
+    files = tuple((str(path), path.stat().st_mtime_ns) for path in paths)
+    key = (session_type.spec.name, files, tuple(settings))
+    with _lock:
+        session = _shared.get(key)
+        if session is None:
+            session = _shared[key] = session_type(session_type.spec.name, **options)
+        if session in _recent:
+            _recent.remove(session)
+        _recent.append(session)
+    return session
+
+
+def release_sessions() -> None:
+    """Close every shared session and let go of those nobody uses."""
+    with _lock:
+        for session in list(_shared.values()):
+            session.close()
+        _recent.clear()

@@ -1,0 +1,28 @@
+"""The five nodes. This is the only package that may import torch."""
+
+from __future__ import annotations
+
+from . import host
+from .background import RemBGApplyBackground
+from .mask import RemBGMask
+from .matting import RemBGAlphaMatting
+from .remove import RemBGRemove
+from .session import RemBGSession
+
+NODE_CLASS_MAPPINGS = {
+    "RemBGSession": RemBGSession,
+    "RemBGRemove": RemBGRemove,
+    "RemBGMask": RemBGMask,
+    "RemBGAlphaMatting": RemBGAlphaMatting,
+    "RemBGApplyBackground": RemBGApplyBackground,
+}
+
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "RemBGSession": "RemBG Session",
+    "RemBGRemove": "RemBG Remove Background",
+    "RemBGMask": "RemBG Foreground Mask",
+    "RemBGAlphaMatting": "RemBG Alpha Matting",
+    "RemBGApplyBackground": "RemBG Apply Background",
+}
+
+host.register_folder()

@@ -1,0 +1,112 @@
+"""The node that puts a cut-out over a colour or a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.composite import FITS, fit_picture, parse_colour
+from ..core.errors import ImageError
+from . import convert, host
+
+
+class RemBGApplyBackground:
+    """Puts cut-outs over a colour or a picture."""
+
+    DESCRIPTION = "Puts a cut-out, or an image and its foreground mask, over a colour or a picture."
+    CATEGORY = "image/background removal"
+    FUNCTION = "execute"
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("image",)
+    OUTPUT_TOOLTIPS = ("RGB images that every node takes.",)
+    SEARCH_ALIASES = ["composite", "replace background", "background colour", "flatten alpha"]
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "RGBA cut-outs, or RGB images with a mask."}),
+                "colour": (
+                    "STRING",
+                    {
+                        "default": "#ffffff",
+                        "tooltip": "#RGB, #RRGGBB, #RRGGBBAA, a name, or r,g,b. With a picture "
+                        "connected it fills what the picture leaves free. A half-transparent "
+                        "colour lets the image's own background show through.",
+                    },
+                ),
+                "fit": (
+                    list(FITS),
+                    {
+                        "default": "fill",
+                        "tooltip": "How a background picture is placed: stretch = distort to size; "
+                        "fit = show all of it; fill = cover and crop; centre = keep its pixels.",
+                    },
+                ),
+            },
+            "optional": {
+                "mask": (
+                    "MASK",
+                    {
+                        "tooltip": "Foreground mask, 1 = foreground; needed for RGB images. "
+                        "With an RGBA image the lower opacity counts."
+                    },
+                ),
+                "background": (
+                    "IMAGE",
+                    {"tooltip": "Picture behind the cut-out: one for all, or one per image."},
+                ),
+            },
+        }
+
+    def execute(
+        self,
+        image: torch.Tensor,
+        colour: str = "#ffffff",
+        fit: str = "fill",
+        mask: torch.Tensor | None = None,
+        background: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor]:
+        rgba = parse_colour(colour)
+        image = convert.check_image(image)
+        count, height, width, channels = image.shape
+        if channels == 3 and mask is None:
+            raise ImageError(
+                "The image has no alpha and no mask is connected, so nothing says what its "
+                "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
+            )
+        alpha = image[..., 3] if channels == 4 else torch.ones(1)
+        if mask is not None:
+            alpha = torch.minimum(alpha, convert.check_mask(mask, count, height, width))
+        alpha = alpha.clamp(0, 1)[..., None]
+        pictures = None
+        if background is not None:
+            pictures = convert.check_image(background, "background")
+            if len(pictures) not in (1, count):
+                raise ImageError(
+                    f"There are {len(pictures)} backgrounds for {count} images; pass one, or one "
+                    "per image."
+                )
+        results = []
+        update = host.progress(count)
+        for i in range(count):
+            host.check_cancelled()
+            front = image[i, ..., :3]
+            if pictures is None:
+                opacity = rgba[3] / 255
+                behind = opacity * (torch.tensor(rgba[:3]) / 255) + (1 - opacity) * front
+            else:
+                behind = _place(pictures[min(i, len(pictures) - 1)], (height, width), fit, rgba)
+            results.append(front * alpha[i] + behind * (1 - alpha[i]))
+            update(i + 1)
+        return (host.to_output(torch.stack(results)),)
+
+
+def _place(
+    picture: torch.Tensor, size_hw: tuple[int, int], fit: str, colour: tuple[int, int, int, int]
+) -> torch.Tensor:
+    """Bring a background picture to size, over the colour where it leaves room."""
+    placed = fit_picture(convert.to_picture(picture), size_hw, fit, colour[:3])
+    return torch.from_numpy(np.asarray(placed, np.float32) / 255)

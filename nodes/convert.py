@@ -1,0 +1,126 @@
+"""Between ComfyUI's tensors and the core's pictures; the one place that knows polarity.
+
+IMAGE is float (B, H, W, C), 0..1; MASK is float (B, H, W). Masks of this pack are
+1 = foreground; ComfyUI's LoadImage and alpha nodes use 1 = transparent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..core.errors import ImageError, OptionError
+from ..core.pipeline import predict_masks
+from ..core.preprocess import mask_to_alpha
+
+
+def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
+    """Return a checked IMAGE as float32 on the CPU.
+
+    Raises
+    ------
+    ImageError
+        If it is not (B, H, W, 1, 3 or 4), is empty, or holds NaN or infinity.
+    """
+    if image.ndim == 3:
+        image = image.unsqueeze(0)
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
+        raise ImageError(
+            f"The {name} has shape {tuple(image.shape)}; expected (batch, height, width, 3 or 4)."
+        )
+    if image.numel() == 0:
+        raise ImageError(f"The {name} is empty: shape {tuple(image.shape)}.")
+    image = image.detach().to("cpu", torch.float32)
+    _check_finite(image, name)
+    return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image
+
+
+def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:
+    """Return a checked MASK as float32 (count, height, width) on the CPU, 0..1.
+
+    (H, W) and (B, 1, H, W) are accepted too; another size is resized; one mask serves all
+    pictures.
+
+    Raises
+    ------
+    ImageError
+        If the number of masks fits neither 1 nor ``count``, or a value is NaN or infinite.
+    """
+    mask = mask.detach().to("cpu", torch.float32)
+    if mask.ndim == 4 and mask.shape[1] == 1:
+        mask = mask[:, 0]
+    if mask.ndim == 2:
+        mask = mask.unsqueeze(0)
+    if mask.ndim != 3 or mask.numel() == 0:
+        raise ImageError(
+            f"The mask has shape {tuple(mask.shape)}; expected (batch, height, width)."
+        )
+    if mask.shape[0] not in (1, count):
+        raise ImageError(
+            f"There are {mask.shape[0]} masks for {count} images; pass one mask, or one per image."
+        )
+    _check_finite(mask, "mask")
+    if mask.shape[1:] != (height, width):
+        mask = torch.nn.functional.interpolate(
+            mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
+        )[:, 0]
+    return mask.clamp(0, 1).expand(count, -1, -1)
+
+
+def _check_finite(tensor: torch.Tensor, name: str) -> None:
+    # a sum is NaN or infinite exactly if one of these bounded values is
+    if not torch.isfinite(tensor.sum(dtype=torch.float64)):
+        raise ImageError(
+            f"The {name} holds NaN or infinity: the node before this one failed. Often a VAE in "
+            "half precision is the cause; try another one or full precision."
+        )
+
+
+def to_levels(image: torch.Tensor) -> NDArray[np.uint8]:
+    """Round one IMAGE (H, W, 3 or more), 0..1, to uint8 (H, W, 3)."""
+    return image[..., :3].mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+
+
+def to_picture(image: torch.Tensor) -> Image.Image:
+    """Round one IMAGE (H, W, 3 or more), 0..1, to a Pillow picture of mode RGB."""
+    return Image.fromarray(to_levels(image))
+
+
+def alphas_of(
+    session: Any, image: torch.Tensor, sam_prompt: Any = None
+) -> list[NDArray[np.float32]]:
+    """Ask any session for the alphas of one picture.
+
+    Parameters
+    ----------
+    session
+        This pack's session; or any object with ``predict`` (rembg), ``process``
+        (ComfyUI_essentials) or ``encode_image`` (ComfyUI's own background removal).
+    image
+        float (H, W, 3 or 4), 0..1; an alpha channel is ignored.
+    sam_prompt
+        Passed on where it is not None.
+
+    Returns
+    -------
+    list of ndarray
+        float32 (H, W), 0 background .. 1 foreground.
+
+    Raises
+    ------
+    OptionError
+        If the object is no session, or takes no prompt.
+    """
+    options = {} if sam_prompt is None else {"sam_prompt": sam_prompt}
+    if hasattr(session, "predict_alpha"):
+        return session.predict_alpha(to_picture(image), **options)
+    if hasattr(session, "encode_image") and not hasattr(session, "predict"):
+        if options:
+            raise OptionError(f"{type(session).__name__} takes no sam_prompt; leave it empty.")
+        masks = check_mask(session.encode_image(image[None, ..., :3]), 1, *image.shape[:2])
+        return list(masks.numpy())
+    return [mask_to_alpha(m) for m in predict_masks(session, to_picture(image), **options)]

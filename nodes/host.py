@@ -1,0 +1,236 @@
+"""Everything asked of ComfyUI: folders, devices, memory, progress, cancelling, node text.
+
+Outside ComfyUI every function still answers, so that nodes can be tested without it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import ModelMemoryError, ProviderError
+from ..core.session import BaseSession
+
+FOLDER = "rembg"
+# What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants
+# about 4 GB, U-2-Net's 320² about 0.4 GB.
+_BYTES_PER_PIXEL = 4096
+
+try:
+    import comfy.model_management as mm
+    import comfy.utils
+    import folder_paths
+    from comfy.model_patcher import ModelPatcher
+except ImportError:  # plain Python: tests, or another program that uses the nodes
+    mm = None
+    folder_paths = None
+    ModelPatcher = object
+
+
+# -- folders -----------------------------------------------------------------------------
+
+
+def register_folder() -> None:
+    """Tell ComfyUI about models/rembg, keeping what the user's yaml says of it."""
+    if folder_paths is None:
+        return
+    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    paths, extensions = folder_paths.folder_names_and_paths[FOLDER]
+    folder_paths.folder_names_and_paths[FOLDER] = (paths, set(extensions) | {".onnx"})
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Return ComfyUI's folders for this pack's models; downloads go to the first."""
+    if folder_paths is None:
+        return ()
+    paths = list(folder_paths.get_folder_paths(FOLDER))
+    if "background_removal" in folder_paths.folder_names_and_paths:
+        paths += folder_paths.get_folder_paths("background_removal")
+    return tuple(Path(path) for path in paths)
+
+
+def custom_files() -> list[str]:
+    """List the .onnx files in ComfyUI's rembg folders."""
+    if folder_paths is None:
+        return []
+    return [name for name in folder_paths.get_filename_list(FOLDER) if name.endswith(".onnx")]
+
+
+# -- devices -----------------------------------------------------------------------------
+
+
+def runs_on() -> str | None:
+    """Return what ComfyUI's own models run on, in the words of ``core.providers``."""
+    if mm is None:
+        return None
+    if mm.cpu_mode():
+        return "cpu"
+    if mm.is_directml_enabled():
+        return "directml"
+    if mm.mps_mode():
+        return "mps"
+    kind = mm.get_torch_device().type
+    if kind == "cuda":
+        return "rocm" if torch.version.hip else "cuda"
+    return kind if kind == "xpu" else "cpu"
+
+
+def device_id() -> int:
+    """Return the index of ComfyUI's GPU among those this process may see."""
+    return 0 if mm is None else (mm.get_torch_device().index or 0)
+
+
+def to_output(tensor: torch.Tensor) -> torch.Tensor:
+    """Move a result to where, and to the type in which, ComfyUI keeps them between nodes."""
+    if mm is None:
+        return tensor
+    dtype = getattr(mm, "intermediate_dtype", lambda: torch.float32)()  # new in 0.33
+    return tensor.to(mm.intermediate_device(), dtype=dtype)
+
+
+# -- progress, cancelling, text ----------------------------------------------------------
+
+
+def check_cancelled() -> None:
+    """Raise ComfyUI's interrupt if the user pressed cancel."""
+    if mm is not None:
+        mm.throw_exception_if_processing_interrupted()
+
+
+def progress(total: int) -> Callable[[int], None]:
+    """Return a function that shows progress (done of ``total``) and honours cancel."""
+    if mm is None:
+        return lambda done: None
+    bar = comfy.utils.ProgressBar(total)
+
+    def update(done: int) -> None:
+        check_cancelled()
+        bar.update_absolute(done, total)
+
+    return update
+
+
+def download_progress() -> Callable[[int, int], None]:
+    """Return a callback (bytes done, bytes total) that shows a download on the node."""
+    show = progress(100)
+    last = -1
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        check_cancelled()
+        percent = 100 * done // total if total else 0
+        if percent != last:
+            last = percent
+            show(percent)
+            show_text(f"downloading {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return update
+
+
+def show_text(text: str) -> None:
+    """Show a line under the node that is being executed."""
+    if mm is None:
+        return
+    try:
+        from comfy_execution.utils import get_executing_context
+        from server import PromptServer
+    except ImportError:
+        return
+    context, server = get_executing_context(), getattr(PromptServer, "instance", None)
+    if context is not None and server is not None:
+        server.send_progress_text(text, context.node_id, server.client_id)
+
+
+# -- memory ------------------------------------------------------------------------------
+
+
+class _Holder:
+    """What ComfyUI takes for the model. It never points at its patcher."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cpu")
+
+
+class _SessionPatcher(ModelPatcher):
+    """Lets ComfyUI close a session when someone needs the memory; it reopens on use.
+
+    The session owns the patcher and the patcher knows the session only through a function,
+    so that both die together, without a cycle.
+    """
+
+    def __init__(self, find: Callable[[], BaseSession | None], on_gpu: bool, size: int):
+        device = mm.get_torch_device()
+        self._find = find
+        self.on_gpu = on_gpu
+        # a CPU session on a machine with a GPU takes no video memory, but is registered
+        # there all the same: unloading models spares the CPU device. Size 0 would make
+        # ComfyUI look for torch weights.
+        counted = on_gpu or device.type == "cpu"
+        super().__init__(
+            _Holder(), device, torch.device("cpu"), size=max(size, 1) if counted else 1
+        )
+
+    def loaded_size(self) -> int:
+        session = self._find()
+        return self.size if session is not None and session.is_open else 0
+
+    def current_loaded_device(self) -> torch.device:
+        return self.load_device if self.loaded_size() else self.offload_device
+
+    def partially_load(self, device_to: Any, extra_memory: int = 0, force_patch_weights=False):
+        session = self._find()
+        if session is not None:
+            session.open()
+        return self.size
+
+    def partially_unload(self, device_to: Any, memory_to_free: int = 0, force_patch_weights=False):
+        return 0  # all or nothing
+
+    def detach(self, unpatch_all: bool = True) -> _Holder:
+        # with unpatch_all=False ComfyUI only re-orders its list
+        session = self._find()
+        if unpatch_all and session is not None:
+            session.close()
+        return self.model
+
+
+def load(session: BaseSession) -> None:
+    """Make room for a session through ComfyUI's memory management and open it."""
+    if mm is None:
+        session.open()
+        return
+    patcher = session.companion
+    if patcher is None:
+        patcher = session.companion = _make_patcher(session)
+    if patcher.on_gpu or not session.is_open:
+        height, width = session.spec.size_hw or (1024, 1024)
+        needed = height * width * _BYTES_PER_PIXEL if patcher.on_gpu else 0
+        mm.load_models_gpu([patcher], memory_required=needed)
+
+
+def _make_patcher(session: BaseSession) -> _SessionPatcher:
+    patcher = _SessionPatcher(weakref.ref(session), session.uses_gpu, session.size)
+
+    def free_others() -> None:
+        keep = [entry for entry in mm.current_loaded_models if entry.model is patcher]
+        mm.free_memory(1e30, mm.get_torch_device(), keep_loaded=keep)
+        mm.soft_empty_cache()
+
+    if session.uses_gpu:
+        for graph in session.graphs:
+            graph.on_out_of_memory = free_others
+    return patcher
+
+
+def raise_as_comfy_does(error: ProviderError | ModelMemoryError) -> None:
+    """Turn an out-of-memory error into ComfyUI's own, which its dialog explains."""
+    out_of_memory = isinstance(error, ModelMemoryError) or isinstance(
+        error.__cause__, ModelMemoryError
+    )
+    if mm is not None and out_of_memory:
+        raise mm.OOM_EXCEPTION(str(error)) from error
+    raise error

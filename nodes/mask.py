@@ -1,0 +1,124 @@
+"""The node that gives the foreground mask alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from ..core.mask import refine
+from . import convert, host
+from .handle import describe
+from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_alphas
+from .session import default_handle
+
+
+class RemBGMask:
+    """Finds the foreground of images, as a mask."""
+
+    DESCRIPTION = "Finds the foreground of images and gives it as a mask, cleaned up if you like."
+    CATEGORY = "image/background removal"
+    FUNCTION = "execute"
+    RETURN_TYPES = ("MASK",)
+    RETURN_NAMES = ("mask",)
+    OUTPUT_TOOLTIPS = (
+        "1 = foreground, 0 = background (the opposite if inverted). Join Image with Alpha wants "
+        "it inverted.",
+    )
+    SEARCH_ALIASES = ["rembg", "segmentation", "foreground mask", "matte"]
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "Images, RGB or RGBA, any batch size."}),
+            },
+            "optional": {
+                "session": (SESSION_SOCKET, {"tooltip": SESSION_TOOLTIP}),
+                "threshold": (
+                    "FLOAT",
+                    {
+                        "default": 0.0,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.01,
+                        "tooltip": "Make the mask hard-edged: 1 from this value on. 0 keeps soft "
+                        "edges.",
+                    },
+                ),
+                "grow": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": -256,
+                        "max": 256,
+                        "tooltip": "Pixels to grow the foreground; negative shrinks it.",
+                    },
+                ),
+                "fill_holes": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Fill holes that the foreground surrounds."},
+                ),
+                "keep_largest": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Keep only the largest connected region."},
+                ),
+                "feather": (
+                    "FLOAT",
+                    {
+                        "default": 0.0,
+                        "min": 0.0,
+                        "max": 256.0,
+                        "step": 0.5,
+                        "tooltip": "Blur of the edge, in pixels (sigma).",
+                    },
+                ),
+                "invert": (
+                    "BOOLEAN",
+                    {"default": False, "tooltip": "Swap foreground and background."},
+                ),
+                "sam_prompt": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "multiline": True,
+                        "tooltip": "Only for sam models; see RemBG Remove Background.",
+                    },
+                ),
+            },
+        }
+
+    def execute(
+        self,
+        image: torch.Tensor,
+        session: Any = None,
+        threshold: float = 0.0,
+        grow: int = 0,
+        fill_holes: bool = False,
+        keep_largest: bool = False,
+        feather: float = 0.0,
+        invert: bool = False,
+        sam_prompt: str = "",
+    ) -> tuple[torch.Tensor]:
+        image = convert.check_image(image)
+        session = session if session is not None else default_handle()
+        update = host.progress(len(image))
+        start = time.perf_counter()
+        found = []
+        for done, picture in enumerate(image):
+            host.check_cancelled()
+            for alpha in find_alphas(session, picture, sam_prompt=sam_prompt):
+                alpha = refine(
+                    alpha,
+                    level=threshold or None,
+                    grow_pixels=grow,
+                    holes=fill_holes,
+                    largest=keep_largest,
+                    feather_radius=feather,
+                    invert=invert,
+                )
+                found.append(torch.from_numpy(alpha))
+            update(done + 1)
+        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(image)))
+        return (host.to_output(torch.stack(found)),)
