@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
+from .bands import in_bands
 from .errors import OptionError
 from .foreground import estimate_foreground
 
@@ -29,12 +30,14 @@ def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
     PIL.Image.Image
         RGBA.
     """
-    cutout = image.convert("RGBA")
-    cutout.putalpha(mask)
-    # Pillow's premultiplied mode holds exactly these values; only its name must change
-    return Image.frombuffer(
-        "RGBA", image.size, cutout.convert("RGBa").tobytes(), "raw", "RGBA", 0, 1
-    )
+    cutout = Image.new("RGBA", image.size)
+
+    def band(top: int, bottom: int) -> None:
+        box = (0, top, image.width, bottom)
+        cutout.paste(image.crop(box), box, mask.crop(box))
+
+    in_bands(band, image.height, image.width * image.height)
+    return cutout
 
 
 def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -78,8 +80,12 @@ def estimate_band(
         return band, np.empty((0, 3), np.float32)
     picture = Image.fromarray(image)
     weight = Image.fromarray((alpha * 255 + 0.5).astype(np.uint8))
-    near_f = _at(_average(picture, weight.point(_CERTAINTY)), band, alpha.shape)
-    near_b = _at(_average(picture, weight.point(_CERTAINTY[::-1])), band, alpha.shape)
+
+    def near(certainty: list[int]) -> NDArray[np.float32]:
+        return _at(_average(picture, weight.point(certainty)), band, alpha.shape)
+
+    with ThreadPoolExecutor(2) as pool:
+        near_f, near_b = pool.map(near, (_CERTAINTY, _CERTAINTY[::-1]))
     a = alpha.ravel()[band, None]
     # F̂ + α (I − αF̂ − (1−α)B̂)
     colours = image.reshape(-1, 3)[band] - near_b

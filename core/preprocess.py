@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .bands import in_bands
 from .errors import ModelRunError
 from .registry import ModelSpec, Output
 
-# Below this many pixels, starting threads costs more than it saves.
-_THREADED_PIXELS = 1 << 20
 # Networks of free input size accept very long pictures only up to this ratio.
 _MAX_ASPECT = 4
 
@@ -32,28 +29,21 @@ def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        The same pixels that ``image.resize`` gives: each thread computes a band of rows,
-        and Pillow's ``box`` reads beyond the band where the filter needs it.
+        The same pixels that ``image.resize`` gives: Pillow reads beyond a band's ``box``
+        where the filter needs it.
     """
     height, width = size_hw
     if image.size == (width, height):
         return image
-    threads = min(os.cpu_count() or 1, 8, height)
-    if threads == 1 or max(width * height, image.width * image.height) < _THREADED_PIXELS:
-        return image.resize((width, height), Image.Resampling.LANCZOS)
-
-    edges = [height * i // threads for i in range(threads + 1)]
     scale = image.height / height
-
-    def band(i: int) -> Image.Image:
-        box = (0, edges[i] * scale, image.width, min(edges[i + 1] * scale, image.height))
-        size = (width, edges[i + 1] - edges[i])
-        return image.resize(size, Image.Resampling.LANCZOS, box=box)
-
     result = Image.new(image.mode, (width, height))
-    with ThreadPoolExecutor(threads) as pool:
-        for top, part in zip(edges, pool.map(band, range(threads)), strict=False):
-            result.paste(part, (0, top))
+
+    def band(top: int, bottom: int) -> None:
+        box = (0, top * scale, image.width, min(bottom * scale, image.height))
+        part = image.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
+        result.paste(part, (0, top))
+
+    in_bands(band, height, max(width * height, image.width * image.height))
     return result
 
 

@@ -20,7 +20,7 @@ from .transfer import Report
 from .weight_file import expectation, mismatch, urls
 
 _log = logging.getLogger("rembg_sessions")
-_verified: set[tuple[str, int, int, str | None]] = set()
+_verified: set[tuple[object, ...]] = set()
 
 
 def home() -> Path:
@@ -85,7 +85,8 @@ def verify(path: Path, file: WeightFile) -> None:
         switches the check off.
     """
     try:
-        if _stamp(path, file) in _verified:
+        stamp = _stamp(path, file)
+        if stamp in _verified:
             return
         fault = mismatch(path, file)
     except OSError as exc:
@@ -94,7 +95,7 @@ def verify(path: Path, file: WeightFile) -> None:
             "to have it downloaded again."
         ) from exc
     if fault is None:
-        _verified.add(_stamp(path, file))
+        _verified.add(stamp)
         return
     raise WeightsError(
         f"{path} is damaged or not the registered file: it {fault}. Delete it to have it "
@@ -104,9 +105,9 @@ def verify(path: Path, file: WeightFile) -> None:
     )
 
 
-def _stamp(path: Path, file: WeightFile) -> tuple[str, int, int, str | None]:
+def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:
     stat = path.stat()
-    return (os.path.realpath(path), stat.st_size, stat.st_mtime_ns, expectation(file)[2])
+    return (os.path.realpath(path), stat.st_size, stat.st_mtime_ns, expectation(file))
 
 
 def ensure(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..core.composite import FITS, fit_picture, parse_colour
 from ..core.errors import ImageError
@@ -108,5 +109,6 @@ def _place(
     picture: torch.Tensor, size_hw: tuple[int, int], fit: str, colour: tuple[int, int, int, int]
 ) -> torch.Tensor:
     """Bring a background picture to size, over the colour where it leaves room."""
-    placed = fit_picture(convert.to_picture(picture), size_hw, fit, colour[:3])
+    source = Image.fromarray(convert.to_levels(picture))
+    placed = fit_picture(source, size_hw, fit, colour[:3])
     return torch.from_numpy(np.asarray(placed, np.float32) / 255)

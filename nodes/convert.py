@@ -72,8 +72,8 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
 
 
 def _check_finite(tensor: torch.Tensor, name: str) -> None:
-    # a sum is NaN or infinite exactly if one of these bounded values is
-    if not torch.isfinite(tensor.sum(dtype=torch.float64)):
+    # the sum of values of this size is NaN or infinite exactly if one of them is
+    if not torch.isfinite(tensor.sum()):
         raise ImageError(
             f"The {name} holds NaN or infinity: the node before this one failed. Often a VAE in "
             "half precision is the cause; try another one or full precision."
@@ -82,16 +82,20 @@ def _check_finite(tensor: torch.Tensor, name: str) -> None:
 
 def to_levels(image: torch.Tensor) -> NDArray[np.uint8]:
     """Round one IMAGE (H, W, 3 or more), 0..1, to uint8 (H, W, 3)."""
-    return image[..., :3].mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+    levels = torch.empty((*image.shape[:2], 3), dtype=torch.uint8)
+    for rows in row_blocks(image):  # the float copy stays in the processor's cache
+        levels[rows] = image[rows, :, :3].mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return levels.numpy()
 
 
-def to_picture(image: torch.Tensor) -> Image.Image:
-    """Round one IMAGE (H, W, 3 or more), 0..1, to a Pillow picture of mode RGB."""
-    return Image.fromarray(to_levels(image))
+def row_blocks(image: torch.Tensor) -> list[slice]:
+    """Divide the rows of one IMAGE into blocks of about a quarter of a million pixels."""
+    step = max(1, (1 << 18) // image.shape[1])
+    return [slice(top, top + step) for top in range(0, image.shape[0], step)]
 
 
 def alphas_of(
-    session: Any, image: torch.Tensor, sam_prompt: Any = None
+    session: Any, levels: NDArray[np.uint8], sam_prompt: Any = None
 ) -> list[NDArray[np.float32]]:
     """Ask any session for the alphas of one picture.
 
@@ -100,8 +104,8 @@ def alphas_of(
     session
         This pack's session; or any object with ``predict`` (rembg), ``process``
         (ComfyUI_essentials) or ``encode_image`` (ComfyUI's own background removal).
-    image
-        float (H, W, 3 or 4), 0..1; an alpha channel is ignored.
+    levels
+        uint8 (H, W, 3), see :func:`to_levels`.
     sam_prompt
         Passed on where it is not None.
 
@@ -116,11 +120,13 @@ def alphas_of(
         If the object is no session, or takes no prompt.
     """
     options = {} if sam_prompt is None else {"sam_prompt": sam_prompt}
+    picture = Image.fromarray(levels)
     if hasattr(session, "predict_alpha"):
-        return session.predict_alpha(to_picture(image), **options)
+        return session.predict_alpha(picture, **options)
     if hasattr(session, "encode_image") and not hasattr(session, "predict"):
         if options:
             raise OptionError(f"{type(session).__name__} takes no sam_prompt; leave it empty.")
-        masks = check_mask(session.encode_image(image[None, ..., :3]), 1, *image.shape[:2])
+        image = torch.from_numpy(levels).to(torch.float32).div_(255)
+        masks = check_mask(session.encode_image(image[None]), 1, *levels.shape[:2])
         return list(masks.numpy())
-    return [mask_to_alpha(m) for m in predict_masks(session, to_picture(image), **options)]
+    return [mask_to_alpha(m) for m in predict_masks(session, picture, **options)]

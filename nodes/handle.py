@@ -78,7 +78,7 @@ class SessionHandle:
         masks = []
         for picture in image:
             host.check_cancelled()
-            masks.append(torch.from_numpy(convert.alphas_of(self, picture)[0]))
+            masks.append(torch.from_numpy(convert.alphas_of(self, convert.to_levels(picture))[0]))
         return host.to_output(torch.stack(masks))
 
     def _complete(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class RemBGMask:
         found = []
         for done, picture in enumerate(image):
             host.check_cancelled()
-            for alpha in find_alphas(session, picture, sam_prompt=sam_prompt):
+            levels = convert.to_levels(picture)
+            for alpha in find_alphas(session, picture, levels, sam_prompt=sam_prompt):
                 alpha = refine(
                     alpha,
                     level=threshold or None,

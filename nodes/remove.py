@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..core import mask as masks
 from ..core.composite import parse_colour
@@ -28,7 +29,11 @@ SESSION_TOOLTIP = (
 
 
 def find_alphas(
-    session: Any, image: torch.Tensor, max_size: int = 0, sam_prompt: str = ""
+    session: Any,
+    image: torch.Tensor,
+    levels: NDArray[np.uint8],
+    max_size: int = 0,
+    sam_prompt: str = "",
 ) -> list[NDArray[np.float32]]:
     """Estimate the alphas of one picture, at its own size.
 
@@ -36,43 +41,44 @@ def find_alphas(
     ----------
     session
         Any session, see :func:`.convert.alphas_of`.
-    image
-        float (H, W, 3 or 4), 0..1.
+    image, levels
+        float (H, W, 3 or 4), 0..1, and its colours in 8 bit, (H, W, 3).
     max_size
         Longer side in pixels to process at most; 0 for no limit.
     sam_prompt
         JSON text, or empty.
     """
     prompt = sam_prompt if sam_prompt.strip() else None
-    size_hw = (image.shape[0], image.shape[1])
-    if max_size and max(size_hw) > max_size:
-        small, prompt = shrink(convert.to_picture(image), max_size, prompt)
-        tensor = torch.from_numpy(np.asarray(small, np.float32) / 255)
-        alphas = [resize_alpha(a, size_hw) for a in convert.alphas_of(session, tensor, prompt)]
-    else:
-        alphas = convert.alphas_of(session, image, prompt)
+    size_hw = levels.shape[:2]
+    small, prompt = shrink(Image.fromarray(levels), max_size, prompt)
+    alphas = convert.alphas_of(session, np.asarray(small), prompt)
+    alphas = [resize_alpha(alpha, size_hw) for alpha in alphas]
     if image.shape[-1] == 4:  # what was transparent stays so
         alphas = [np.minimum(alpha, image[..., 3].numpy()) for alpha in alphas]
     return alphas
 
 
-def cut_out(image: torch.Tensor, alpha: NDArray[np.float32], edge_colours: str) -> torch.Tensor:
-    """Join the colours of one picture and alpha to float (H, W, 4), straight alpha.
+def cut_out(
+    image: torch.Tensor,
+    levels: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    edge_colours: str,
+    out: torch.Tensor,
+) -> None:
+    """Write the colours of one picture and alpha to ``out``, float (H, W, 4), straight alpha.
 
     Colour is cleared where alpha rounds to 0, so that dropping alpha later does not bring
     the old background back.
     """
-    result = torch.empty((*image.shape[:2], 4))
-    opacity = torch.from_numpy(alpha)
-    result[..., 3] = opacity
-    if edge_colours == "naive":
-        torch.mul(image[..., :3], opacity[..., None], out=result[..., :3])
-        return result
-    torch.mul(image[..., :3], (opacity >= VISIBLE)[..., None], out=result[..., :3])
+    opacity = torch.from_numpy(alpha)[..., None]
+    for rows in convert.row_blocks(image):
+        share = opacity[rows]
+        out[rows, :, 3:] = share
+        weight = share if edge_colours == "naive" else share >= VISIBLE
+        torch.mul(image[rows, :, :3], weight, out=out[rows, :, :3])
     if edge_colours == "estimated":
-        band, colours = estimate_band(convert.to_levels(image), alpha)
-        result.view(-1, 4)[torch.from_numpy(band), :3] = torch.from_numpy(colours / 255)
-    return result
+        band, colours = estimate_band(levels, alpha)
+        out.view(-1, 4)[torch.from_numpy(band), :3] = torch.from_numpy(colours / 255)
 
 
 def over(cutout: torch.Tensor, colour: tuple[int, int, int, int]) -> torch.Tensor:
@@ -181,16 +187,24 @@ class RemBGRemove:
         session = session if session is not None else default_handle()
         update = host.progress(len(image))
         start = time.perf_counter()
-        cutouts, found = [], []
+        results = found = torch.empty(0)
         for done, picture in enumerate(image):
             host.check_cancelled()
-            for alpha in find_alphas(session, picture, max_size, sam_prompt):
+            levels = convert.to_levels(picture)
+            alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
+            if done == 0:  # one allocation instead of a copy of the whole batch at the end
+                total, size_hw = len(image) * len(alphas), levels.shape[:2]
+                results = torch.empty((total, *size_hw, 3 if colour else 4))
+                found = torch.empty((total, *size_hw))
+            for i, alpha in enumerate(alphas, done * len(alphas)):
                 if post_process:
-                    levels = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
-                    alpha = levels.astype(np.float32) / 255
-                cutout = cut_out(picture, alpha, edge_colours)
-                cutouts.append(cutout if colour is None else over(cutout, colour))
-                found.append(torch.from_numpy(alpha))
+                    smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
+                    alpha = smooth.astype(np.float32) / 255
+                found[i] = torch.from_numpy(alpha)
+                cutout = torch.empty((*size_hw, 4)) if colour else results[i]
+                cut_out(picture, levels, alpha, edge_colours, cutout)
+                if colour:
+                    results[i] = over(cutout, colour)
             update(done + 1)
         host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(image)))
-        return host.to_output(torch.stack(cutouts)), host.to_output(torch.stack(found))
+        return host.to_output(results), host.to_output(found)

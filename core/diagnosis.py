@@ -1,0 +1,212 @@
+"""Explains the installation: what is there, what is wrong with it, and how to repair it.
+
+Pure functions of the facts that ``installation`` collects.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .installation import Facts, collect, major
+from .providers import choose, display_name
+
+# The onnxruntime-gpu releases on PyPI that are built for each CUDA major version.
+_RELEASES = {"11": "<1.19", "12": ">=1.19,<1.27", "13": ">=1.27"}
+_NEWEST = "13"
+
+_SPECIAL = ("onnxruntime-directml", "onnxruntime-openvino", "onnxruntime-migraphx")
+
+
+def diagnose() -> str:
+    """Return a readable report on this installation, with repair commands if it needs any."""
+    return report(collect())
+
+
+def missing_runtime_message(error: ImportError) -> str:
+    """Say why onnxruntime cannot be used, with the real reason and the pip lines."""
+    facts = replace(collect(), ort_version=None, ort_providers=(), ort_error=str(error))
+    commands = "\n".join(f"  {line}" for line in repair_commands(facts))
+    return (
+        f"{problems(facts)[0]}\nClose the programs that use it, run\n{commands}\n"
+        "and start again. `rembg-sessions doctor` tells more."
+    )
+
+
+def problems(facts: Facts) -> list[str]:
+    """Return what is wrong with an installation, one explanation each; empty if nothing is."""
+    found: list[str] = []
+    if facts.ort_error is not None:
+        found.append(_import_problem(facts))
+    if len(facts.owners) > 1:
+        names = _and([f"{name} {facts.distributions[name]}" for name in facts.owners])
+        last = f" ({facts.ort_package} came last)" if facts.ort_package else ""
+        found.append(
+            f"{names} are installed together. They share one folder and overwrite each other's "
+            f"files: what works depends on which came last{last}, and uninstalling one of them "
+            "takes files from the other."
+        )
+    if facts.ort_error is None:
+        for name, count in facts.missing_files.items():
+            found.append(f"{name} is incomplete: {count} of its files are gone.")
+        if facts.accelerator == "cuda":
+            found += _cuda_problems(facts)
+    return found
+
+
+def _import_problem(facts: Facts) -> str:
+    reason = (facts.ort_error or "").strip().rstrip(".")
+    if not facts.owners:
+        return f"onnxruntime is not installed: {reason}."
+    text = f"{_and(facts.owners)} cannot be imported: {reason}."
+    for name, count in facts.missing_files.items():
+        text += f" {count} files of {name} are gone, as happens when a package that shared "
+        text += "its folder is uninstalled."
+    if "DLL load failed" in reason:
+        text += " If reinstalling does not help, install the Microsoft Visual C++ runtime: "
+        text += "https://aka.ms/vs/17/release/vc_redist.x64.exe"
+    return text
+
+
+def _cuda_problems(facts: Facts) -> list[str]:
+    if "CUDAExecutionProvider" not in facts.ort_providers:
+        if {"DmlExecutionProvider", "OpenVINOExecutionProvider"} & set(facts.ort_providers):
+            return []  # a package that was chosen on purpose
+        return [
+            "This machine has an NVIDIA GPU, but the onnxruntime in use is a build without CUDA: "
+            "models run on the CPU."
+        ]
+    built, torch = major(facts.ort_cuda), major(facts.torch_cuda)
+    found: list[str] = []
+    if built and facts.driver_cuda and int(major(facts.driver_cuda)) < int(built):
+        found.append(
+            f"The NVIDIA driver runs CUDA up to {facts.driver_cuda}, but onnxruntime-gpu "
+            f"{facts.ort_version} is built for CUDA {built}: update the driver, or install an "
+            "onnxruntime-gpu for the older CUDA."
+        )
+    if facts.missing_libraries:
+        text = f"CUDA cannot start: {_and(facts.missing_libraries)} cannot be loaded."
+        if torch and built and torch != built:
+            text += (
+                f" onnxruntime-gpu {facts.ort_version} is built for CUDA {built} and torch "
+                f"{facts.torch} for CUDA {torch}, so it cannot borrow torch's libraries."
+            )
+            if torch == "13":
+                text += " onnxruntime-gpu for CUDA 13 needs Python 3.11 or newer."
+        found.append(text)
+    return found
+
+
+def notes(facts: Facts) -> list[str]:
+    """Return what is worth knowing about an installation that works."""
+    found: list[str] = []
+    built, torch = major(facts.ort_cuda), major(facts.torch_cuda)
+    has_cuda = "CUDAExecutionProvider" in facts.ort_providers
+    if has_cuda and facts.accelerator != "cuda":
+        found.append("CUDA is listed, but no NVIDIA GPU with a working driver was found.")
+    if has_cuda and built and torch and built != torch and not facts.missing_libraries:
+        found.append(
+            f"onnxruntime is built for CUDA {built} and torch for CUDA {torch}; onnxruntime "
+            "cannot borrow torch's libraries and relies on others on this machine."
+        )
+    if facts.ort_error is None:
+        offers = {
+            "directml": ("DmlExecutionProvider", "onnxruntime-directml", "DirectX 12"),
+            "rocm": ("MIGraphXExecutionProvider", "onnxruntime-migraphx", "AMD"),
+        }
+        if facts.accelerator in offers:
+            provider, package, brand = offers[facts.accelerator]
+            if provider not in facts.ort_providers:
+                found.append(
+                    f"To use a {brand} GPU, install {package} in place of "
+                    f"{_and(facts.owners) or 'this onnxruntime'}."
+                )
+    return found
+
+
+def repair_commands(facts: Facts) -> list[str]:
+    """Return the shell lines that repair an installation; empty if pip cannot help."""
+    if not problems(facts):
+        return []
+    wanted = _requirement(facts)
+    base = re.split(r"[\[<>=]", wanted, maxsplit=1)[0]
+    intact = facts.ort_error is None and not facts.missing_files and facts.owners == (base,)
+    if intact and not facts.missing_libraries and _cuda_target(facts) == major(facts.ort_cuda):
+        return []  # the driver is too old for torch, too
+    pip = f'"{facts.executable}" -m pip'
+    uninstall, install = f"{pip} uninstall -y", f"{pip} install"
+    if not facts.has_pip:
+        uninstall = f'uv pip uninstall --python "{facts.executable}"'
+        install = f'uv pip install --python "{facts.executable}"'
+    quoted = wanted if wanted == base else f'"{wanted}"'
+    lines = [f"{install} {quoted}"]
+    if facts.owners and not intact:
+        lines.insert(0, f"{uninstall} {' '.join(facts.owners)}")
+    return lines
+
+
+def _requirement(facts: Facts) -> str:
+    """Return the one onnxruntime package that suits the machine, as pip writes it."""
+    if facts.accelerator != "cuda":
+        on_purpose = [name for name in facts.owners if name in _SPECIAL]
+        if on_purpose or len(facts.owners) == 1:
+            return [*on_purpose, *facts.owners][0]
+        return "onnxruntime"
+    built, torch = major(facts.ort_cuda), major(facts.torch_cuda)
+    target = _cuda_target(facts)
+    # torch lends its libraries; without it, or where its own are gone, pip must bring them
+    lacks = bool(facts.missing_libraries) or (not torch and target != built)
+    extras = "[cuda,cudnn]" if lacks and torch in ("", built) else ""
+    release = "" if target == _NEWEST and built in ("", _NEWEST) else _RELEASES.get(target, "")
+    return f"onnxruntime-gpu{extras}{release}"
+
+
+def _cuda_target(facts: Facts) -> str:
+    """Return the CUDA major version to be on: torch's, else what the driver runs."""
+    current = major(facts.ort_cuda) or _NEWEST
+    runs = major(facts.driver_cuda) or current
+    return major(facts.torch_cuda) or min(current, runs, key=int)
+
+
+def report(facts: Facts) -> str:
+    """Return the facts, the problems and their repair as text of several lines."""
+    packages = [f"{name} {version}" for name, version in facts.distributions.items()]
+    runtime = f"does not import: {facts.ort_error}"
+    if facts.ort_error is None:
+        runtime = facts.ort_version or "of unknown version"
+        runtime += f", built for CUDA {facts.ort_cuda}" if facts.ort_cuda else ""
+    driver = f", driver for CUDA up to {facts.driver_cuda}" if facts.driver_cuda else ""
+    torch_cuda = f", built for CUDA {facts.torch_cuda}" if facts.torch_cuda else ""
+    exists = "" if facts.model_folder_exists else " (made by the first download)"
+    lines = [
+        f"rembg-sessions {facts.pack}",
+        f"Python:        {facts.python}, {facts.executable}",
+        f"System:        {facts.system}",
+        f"Accelerator:   {facts.accelerator}{driver}",
+        f"onnxruntime:   {runtime}",
+        f"  packages:    {', '.join(packages) or 'none'}",
+        f"  providers:   {', '.join(map(display_name, facts.ort_providers)) or 'none'}",
+        f"torch:         {facts.torch + torch_cuda if facts.torch else 'not installed'}",
+        f"Model folder:  {facts.model_folder}{exists}",
+        f"Environment:   {', '.join(f'{k}={v}' for k, v in facts.environment.items()) or '-'}",
+    ]
+    lines += [f"Note: {note}" for note in notes(facts)]
+    lines.append("")
+    found = problems(facts)
+    if not found:
+        used = choose(None, facts.ort_providers, facts.accelerator).providers[0]
+        name = display_name(used if isinstance(used, str) else used[0])
+        lines.append(f"Everything is in order: Auto uses {name}.")
+        return "\n".join(lines)
+    lines.append("1 problem found:" if len(found) == 1 else f"{len(found)} problems found:")
+    lines += [f"{number}. {text}" for number, text in enumerate(found, start=1)]
+    commands = repair_commands(facts)
+    if commands:
+        lines.append("To repair it, close the programs that use onnxruntime (ComfyUI), then run:")
+        lines += [f"  {line}" for line in commands]
+    return "\n".join(lines)
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
