@@ -11,6 +11,9 @@ from PIL import Image
 # Side of the finest averaging block. Blocks of 4 keep whole pictures in cheap territory;
 # smaller ones cost time and change nothing visible, since the last step corrects per pixel.
 _BLOCK = 4
+_SKIP = 2
+# Pixels around the soft edges that are looked at for certain colours.
+_MARGIN = 64
 # A block counts as known when at least this much of its area is.
 _KNOWN = 0.5
 # Certain pixels say far more about a colour than mixed ones: weight of each 8-bit alpha.
@@ -75,14 +78,20 @@ def estimate_band(
     Fill from coarser averages: pull-push, Gortler et al., The Lumigraph, 1996.
     Last step: equation 7 of Forte, Approximate Fast Foreground Colour Estimation, 2021.
     """
-    band = np.flatnonzero((alpha >= VISIBLE) & (alpha < OPAQUE))
+    soft = (alpha >= VISIBLE) & (alpha < OPAQUE)
+    band = np.flatnonzero(soft)
     if len(band) == 0:
         return band, np.empty((0, 3), np.float32)
-    picture = Image.fromarray(image)
-    weight = Image.fromarray((alpha * 255 + 0.5).astype(np.uint8))
+    # all that follows needs only the soft pixels and their surroundings
+    rows, columns = _extent(soft.any(axis=1)), _extent(soft.any(axis=0))
+    inside, around = np.flatnonzero(soft[rows, columns]), alpha[rows, columns]
+    # every other pixel of every other row says as much about an average
+    thinned = np.ascontiguousarray(image[rows, columns][::_SKIP, ::_SKIP])
+    weight = Image.fromarray((around[::_SKIP, ::_SKIP] * 255 + 0.5).astype(np.uint8))
 
     def near(certainty: list[int]) -> NDArray[np.float32]:
-        return _at(_average(picture, weight.point(certainty)), band, alpha.shape)
+        blocks = _average(Image.fromarray(thinned), weight.point(certainty))
+        return _at(blocks, inside, around.shape)
 
     with ThreadPoolExecutor(2) as pool:
         near_f, near_b = pool.map(near, (_CERTAINTY, _CERTAINTY[::-1]))
@@ -95,6 +104,12 @@ def estimate_band(
     return band, np.clip(colours, 0, 255, out=colours)
 
 
+def _extent(used: NDArray[np.bool_]) -> slice:
+    """Return the range of the True entries, with a margin that shows some of either side."""
+    first, last = int(used.argmax()), len(used) - int(used[::-1].argmax())
+    return slice(max(0, first - _MARGIN), last + _MARGIN)
+
+
 def _average(picture: Image.Image, weight: Image.Image) -> NDArray[np.float32]:
     """Average the colours by weight in blocks of ``_BLOCK``, filling blocks of no weight.
 
@@ -103,7 +118,7 @@ def _average(picture: Image.Image, weight: Image.Image) -> NDArray[np.float32]:
     weighted = picture.copy()
     weighted.putalpha(weight)
     # Pillow averages RGBA with premultiplied colours, which is the weighted mean
-    blocks = np.asarray(weighted.reduce(_BLOCK), np.float32)
+    blocks = np.asarray(weighted.reduce(_BLOCK // _SKIP), np.float32)
     return _pull_push(blocks[..., :3], blocks[..., 3] / 255)
 
 
@@ -124,15 +139,11 @@ def _pull_push(colour: NDArray[np.float32], weight: NDArray[np.float32]) -> NDAr
 
 
 def _upsample(coarse: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    size = (width, height)
+    # 8 bit is enough for a first guess, and lets Pillow take the three channels at once
+    levels = Image.fromarray((coarse + 0.5).astype(np.uint8))
     box = (0, 0, width / 2, height / 2)
-    bands = [
-        Image.fromarray(np.ascontiguousarray(coarse[..., i])).resize(
-            size, Image.Resampling.BILINEAR, box=box
-        )
-        for i in range(3)
-    ]
-    return np.stack([np.asarray(band) for band in bands], axis=-1)
+    fine = levels.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(fine, np.float32)
 
 
 def _at(
@@ -142,5 +153,5 @@ def _at(
     # one interpolated doubling hides the steps between blocks; then the nearest will do
     fine = _upsample(blocks, 2 * blocks.shape[0], 2 * blocks.shape[1])
     rows, columns = np.divmod(band, size_hw[1])
-    nearest = (rows // (_BLOCK // 2)) * fine.shape[1] + columns // (_BLOCK // 2)
-    return fine.reshape(-1, 3)[nearest]
+    half = _BLOCK // 2
+    return fine.reshape(-1, 3)[rows // half * fine.shape[1] + columns // half]

@@ -158,7 +158,9 @@ class Graph:
     def close(self) -> None:
         """Release the memory; runs under way finish first."""
         with self._lock:
-            self._session = None
+            if self._session is not None:
+                self._session = None
+                _log.info("Closed %s.", self.path.name)
 
     def inputs(self) -> list[tuple[str, list[int | str | None], str]]:
         """Return name, shape and ONNX type of each input."""
@@ -261,7 +263,7 @@ class Graph:
             _preload_cuda(ort)
         try:
             # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
-            return ort.InferenceSession(
+            session = ort.InferenceSession(
                 str(self.path), sess_options=self._options, providers=providers, enable_fallback=0
             )
         except Exception as error:  # ONNX Runtime's own errors share no base class
@@ -270,6 +272,8 @@ class Graph:
                 f"{self.path} could not be opened on {provider}: {error} If the file is "
                 "damaged, delete it and it is downloaded again."
             ) from error
+        _log.info("Opened %s on %s.", self.path.name, display_name(session.get_providers()[0]))
+        return session
 
 
 def _name(provider: Any) -> str:

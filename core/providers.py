@@ -40,6 +40,11 @@ _CPU = PROVIDERS["CPU"]
 _CUDA = PROVIDERS["CUDA"]
 _OPENVINO = PROVIDERS["OpenVINO"]
 
+GPU_PROVIDERS = frozenset(
+    PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "CoreML", "Tensorrt", "MIGraphX")
+)
+"""ONNX Runtime names of those that take video memory."""
+
 _TAKES_DEVICE_ID = frozenset(
     PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "Tensorrt", "MIGraphX")
 )

@@ -14,7 +14,7 @@ from PIL import Image
 from . import composite, preprocess, weights
 from .errors import OptionError
 from .graph import Graph, import_onnxruntime, session_options
-from .providers import choose, host_accelerator
+from .providers import GPU_PROVIDERS, choose, host_accelerator
 from .registry import ModelSpec, Output
 
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
@@ -72,10 +72,13 @@ class BaseSession:
         optimization: str | None = None,
     ):
         self.model_name = model_name or self.spec.name
-        self.paths = self.find_weights(model_path, folders, on_progress)
+        # everything that can be wrong about the arguments is found before the download
         available = import_onnxruntime().get_available_providers()
-        choice = choose(providers, available, runs_on or host_accelerator(), device_id=device_id)
+        choice = choose(providers, available, runs_on, device_id=device_id)
+        if not choice.explicit and runs_on is None:
+            choice = choose(providers, available, host_accelerator(), device_id=device_id)
         options = session_options(sess_opts, threads=threads, optimization=optimization)
+        self.paths = self.find_weights(model_path, folders, on_progress)
         self.graphs = tuple(
             Graph(path, choice, options, cpu_fallback=cpu_fallback)
             for path in self.paths
@@ -125,8 +128,9 @@ class BaseSession:
 
     @property
     def uses_gpu(self) -> bool:
-        """Whether anything but the CPU is to be tried."""
-        return any(len(graph.choice.providers) > 1 for graph in self.graphs)
+        """Whether a provider that takes video memory is to be tried."""
+        first = self.graphs[0].choice.providers[0]
+        return (first if isinstance(first, str) else first[0]) in GPU_PROVIDERS
 
     @property
     def size(self) -> int:

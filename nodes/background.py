@@ -109,6 +109,6 @@ def _place(
     picture: torch.Tensor, size_hw: tuple[int, int], fit: str, colour: tuple[int, int, int, int]
 ) -> torch.Tensor:
     """Bring a background picture to size, over the colour where it leaves room."""
-    source = Image.fromarray(convert.to_levels(picture))
+    source = Image.fromarray(convert.to_levels(picture.numpy()))
     placed = fit_picture(source, size_hw, fit, colour[:3])
     return torch.from_numpy(np.asarray(placed, np.float32) / 255)

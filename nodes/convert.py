@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..core.bands import in_bands
 from ..core.errors import ImageError, OptionError
 from ..core.pipeline import predict_masks
 from ..core.preprocess import mask_to_alpha
@@ -80,17 +81,25 @@ def _check_finite(tensor: torch.Tensor, name: str) -> None:
         )
 
 
-def to_levels(image: torch.Tensor) -> NDArray[np.uint8]:
-    """Round one IMAGE (H, W, 3 or more), 0..1, to uint8 (H, W, 3)."""
-    levels = torch.empty((*image.shape[:2], 3), dtype=torch.uint8)
-    for rows in row_blocks(image):  # the float copy stays in the processor's cache
-        levels[rows] = image[rows, :, :3].mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return levels.numpy()
+def to_levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Round one picture (H, W, 3 or more), 0..1, to uint8 (H, W, 3)."""
+    height, width = image.shape[:2]
+    levels = np.empty((height, width, 3), np.uint8)
+
+    def band(top: int, bottom: int) -> None:
+        for rows in row_blocks(image[top:bottom]):
+            part = image[top:bottom][rows, :, :3] * np.float32(255)
+            part += np.float32(0.5)
+            levels[top:bottom][rows] = np.clip(part, 0, 255, out=part)
+
+    # numpy in our own threads: torch's wait for each other when the machine is busy
+    in_bands(band, height, height * width)
+    return levels
 
 
-def row_blocks(image: torch.Tensor) -> list[slice]:
-    """Divide the rows of one IMAGE into blocks of about a quarter of a million pixels."""
-    step = max(1, (1 << 18) // image.shape[1])
+def row_blocks(image: NDArray[Any]) -> list[slice]:
+    """Divide the rows of one picture into blocks that fit the processor's cache."""
+    step = max(1, (1 << 16) // image.shape[1])
     return [slice(top, top + step) for top in range(0, image.shape[0], step)]
 
 

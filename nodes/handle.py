@@ -74,9 +74,8 @@ class SessionHandle:
         torch.Tensor
             float (B, H, W), 1 = foreground.
         """
-        image = convert.check_image(image)
         masks = []
-        for picture in image:
+        for picture in convert.check_image(image).numpy():
             host.check_cancelled()
             masks.append(torch.from_numpy(convert.alphas_of(self, convert.to_levels(picture))[0]))
         return host.to_output(torch.stack(masks))

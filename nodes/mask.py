@@ -101,12 +101,12 @@ class RemBGMask:
         invert: bool = False,
         sam_prompt: str = "",
     ) -> tuple[torch.Tensor]:
-        image = convert.check_image(image)
+        pictures = convert.check_image(image).numpy()
         session = session if session is not None else default_handle()
-        update = host.progress(len(image))
+        update = host.progress(len(pictures))
         start = time.perf_counter()
         found = []
-        for done, picture in enumerate(image):
+        for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
             for alpha in find_alphas(session, picture, levels, sam_prompt=sam_prompt):
@@ -121,5 +121,5 @@ class RemBGMask:
                 )
                 found.append(torch.from_numpy(alpha))
             update(done + 1)
-        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(image)))
+        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
         return (host.to_output(torch.stack(found)),)

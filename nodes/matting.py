@@ -77,24 +77,24 @@ class RemBGAlphaMatting:
         background_threshold: int = 10,
         erode_size: int = 10,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        image = convert.check_image(image)
-        count, height, width = image.shape[:3]
-        mask = convert.check_mask(mask, count, height, width)
+        pictures = convert.check_image(image).numpy()
+        count, height, width = pictures.shape[:3]
+        masks = convert.check_mask(mask, count, height, width).numpy()
         update = host.progress(count)
         host.show_text("solving; the first use after installation takes a minute to compile")
         refined, cutouts = [], []
-        for done, (picture, one) in enumerate(zip(image, mask, strict=True)):
+        for done, (picture, one) in enumerate(zip(pictures, masks, strict=True)):
             host.check_cancelled()
             levels = convert.to_levels(picture)
             alpha = matte(
                 Image.fromarray(levels),
-                (one.numpy() * 255 + 0.5).astype(np.uint8),
+                (one * 255 + 0.5).astype(np.uint8),
                 foreground_threshold,
                 background_threshold,
                 erode_size,
             )
             if picture.shape[-1] == 4:
-                alpha = np.minimum(alpha, picture[..., 3].numpy())
+                alpha = np.minimum(alpha, picture[..., 3])
             host.check_cancelled()
             colours = estimate_foreground_ml(levels, alpha)
             colours = colours * (alpha >= VISIBLE)[..., None] / np.float32(255)

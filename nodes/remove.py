@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ SESSION_TOOLTIP = (
 
 def find_alphas(
     session: Any,
-    image: torch.Tensor,
+    image: NDArray[np.float32],
     levels: NDArray[np.uint8],
     max_size: int = 0,
     sam_prompt: str = "",
@@ -54,38 +55,44 @@ def find_alphas(
     alphas = convert.alphas_of(session, np.asarray(small), prompt)
     alphas = [resize_alpha(alpha, size_hw) for alpha in alphas]
     if image.shape[-1] == 4:  # what was transparent stays so
-        alphas = [np.minimum(alpha, image[..., 3].numpy()) for alpha in alphas]
+        alphas = [np.minimum(alpha, image[..., 3]) for alpha in alphas]
     return alphas
 
 
 def cut_out(
-    image: torch.Tensor,
+    image: NDArray[np.float32],
     levels: NDArray[np.uint8],
     alpha: NDArray[np.float32],
     edge_colours: str,
-    out: torch.Tensor,
+    out: NDArray[np.float32],
 ) -> None:
-    """Write the colours of one picture and alpha to ``out``, float (H, W, 4), straight alpha.
+    """Write the colours of one picture and alpha to ``out``, (H, W, 4), straight alpha.
 
     Colour is cleared where alpha rounds to 0, so that dropping alpha later does not bring
     the old background back.
     """
-    opacity = torch.from_numpy(alpha)[..., None]
-    for rows in convert.row_blocks(image):
-        share = opacity[rows]
-        out[rows, :, 3:] = share
-        weight = share if edge_colours == "naive" else share >= VISIBLE
-        torch.mul(image[rows, :, :3], weight, out=out[rows, :, :3])
+    for rows in convert.row_blocks(levels):
+        weight = alpha[rows]
+        out[rows, :, 3] = weight
+        if edge_colours != "naive":
+            weight = (weight >= VISIBLE).astype(np.float32)
+        for channel in range(3):  # numpy is slow where the last axis is short
+            np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
     if edge_colours == "estimated":
         band, colours = estimate_band(levels, alpha)
-        out.view(-1, 4)[torch.from_numpy(band), :3] = torch.from_numpy(colours / 255)
+        out.reshape(-1, 4)[band, :3] = colours / 255
 
 
-def over(cutout: torch.Tensor, colour: tuple[int, int, int, int]) -> torch.Tensor:
-    """Put a straight cut-out (H, W, 4) over an opaque colour: float (H, W, 3)."""
-    alpha = cutout[..., 3:]
-    behind = torch.tensor(colour[:3]) / 255
-    return cutout[..., :3] * alpha + behind * (1 - alpha)
+def over(
+    cutout: NDArray[np.float32], colour: tuple[int, int, int, int], out: NDArray[np.float32]
+) -> None:
+    """Put a straight cut-out (H, W, 4) over an opaque colour; write to ``out``, (H, W, 3)."""
+    for rows in convert.row_blocks(cutout):
+        for channel in range(3):
+            behind = np.float32(colour[channel] / 255)
+            mix = cutout[rows, :, channel] - behind
+            mix *= cutout[rows, :, 3]
+            np.add(mix, behind, out=out[rows, :, channel])
 
 
 class RemBGRemove:
@@ -183,28 +190,44 @@ class RemBGRemove:
         colour = parse_colour(background_colour) if background == "colour" else None
         if edge_colours not in EDGE_COLOURS:
             raise OptionError(f"{edge_colours!r} is none of {', '.join(EDGE_COLOURS)}.")
-        image = convert.check_image(image)
+        pictures = convert.check_image(image).numpy()
         session = session if session is not None else default_handle()
-        update = host.progress(len(image))
+        update = host.progress(len(pictures))
         start = time.perf_counter()
-        results = found = torch.empty(0)
-        for done, picture in enumerate(image):
-            host.check_cancelled()
-            levels = convert.to_levels(picture)
-            alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
-            if done == 0:  # one allocation instead of a copy of the whole batch at the end
-                total, size_hw = len(image) * len(alphas), levels.shape[:2]
-                results = torch.empty((total, *size_hw, 3 if colour else 4))
-                found = torch.empty((total, *size_hw))
-            for i, alpha in enumerate(alphas, done * len(alphas)):
+        results = found = np.empty(0, np.float32)
+
+        def finish(levels: NDArray[np.uint8], alphas: list[NDArray[np.float32]], i: int) -> None:
+            pixels = pictures[i]
+            for at, alpha in enumerate(alphas, i * len(alphas)):
                 if post_process:
                     smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
                     alpha = smooth.astype(np.float32) / 255
-                found[i] = torch.from_numpy(alpha)
-                cutout = torch.empty((*size_hw, 4)) if colour else results[i]
-                cut_out(picture, levels, alpha, edge_colours, cutout)
+                found[at] = alpha
                 if colour:
-                    results[i] = over(cutout, colour)
-            update(done + 1)
-        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(image)))
-        return host.to_output(results), host.to_output(found)
+                    cutout = np.empty((*alpha.shape, 4), np.float32)
+                    cut_out(pixels, levels, alpha, edge_colours, cutout)
+                    over(cutout, colour, results[at])
+                else:
+                    cut_out(pixels, levels, alpha, edge_colours, results[at])
+
+        # while one picture is being finished, the next one is in the model
+        with ThreadPoolExecutor(1) as finisher:
+            pending: Future[None] | None = None
+            for i, picture in enumerate(pictures):
+                host.check_cancelled()
+                levels = convert.to_levels(picture)
+                alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
+                if pending is None:  # one allocation, instead of a copy of the batch at the end
+                    total, size_hw = len(pictures) * len(alphas), levels.shape[:2]
+                    results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
+                    found = np.empty((total, *size_hw), np.float32)
+                else:
+                    pending.result()
+                    update(i)
+                pending = finisher.submit(finish, levels, alphas, i)
+            if pending is not None:
+                pending.result()
+        update(len(pictures))
+        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
+        outputs = torch.from_numpy(results), torch.from_numpy(found)
+        return host.to_output(outputs[0]), host.to_output(outputs[1])

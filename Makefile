@@ -1,0 +1,34 @@
+# make demo | test | lint | bench | clean. Needs Python 3.10 or newer; all else goes to .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The small CPU build: 24 MB instead of 255 MB. A real installation takes requirements.txt.
+RUNTIME := numpy pillow pymatting huggingface-hub onnxruntime
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/runtime
+	$(BIN)/python tests/demo.py demo-output
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/test
+	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+$(VENV)/runtime: pyproject.toml Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/test: $(VENV)/runtime tests/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tests/requirements.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-output *.egg-info
