@@ -1,26 +1,24 @@
 """The core of rembg-sessions: Python's own way in.
 
-Names are imported on first use, so that importing this package reads nothing else.
+Importing it loads numpy and Pillow, nothing else; everything heavy waits until it is used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from .diagnosis import diagnose
+from .pipeline import remove, remove_batch
+from .registry import ModelSpec, get_model
 
-if TYPE_CHECKING:
-    from .diagnosis import diagnose
-    from .pipeline import remove, remove_batch
-    from .registry import ModelSpec, get_model
-    from .sessions import (
-        BaseSession,
-        get_session,
-        new_session,
-        release_sessions,
-        sessions,
-        sessions_class,
-        sessions_names,
-    )
+# After this line ``core.sessions`` is the dictionary, as in rembg, no longer the module.
+from .sessions import (
+    BaseSession,
+    get_session,
+    new_session,
+    release_sessions,
+    sessions,
+    sessions_class,
+    sessions_names,
+)
 
 __all__ = [
     "BaseSession",
@@ -36,18 +34,3 @@ __all__ = [
     "sessions_class",
     "sessions_names",
 ]
-
-_MODULES = {
-    "diagnose": "diagnosis",
-    "remove": "pipeline",
-    "remove_batch": "pipeline",
-    "ModelSpec": "registry",
-    "get_model": "registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f".{_MODULES.get(name, 'sessions')}", __name__)
-    return getattr(module, name)

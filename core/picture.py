@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from enum import Enum, auto
 from pathlib import Path
@@ -10,11 +11,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError, OptionError
 
+_log = logging.getLogger("rembg_sessions")
+
 _ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Where Pillow keeps the orientation: a turned picture must not say that it is to be turned.
+_EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+
 CHANNEL_ORDERS = ("RGB", "BGR")
 
 Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[Any]
@@ -54,7 +69,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     if channel_order not in CHANNEL_ORDERS:
         raise OptionError(f"channel_order is {channel_order!r}; use RGB or BGR.")
     if isinstance(data, Image.Image):
-        picture, kind = data, Kind.PILLOW
+        picture, kind = _decode(data, "The picture"), Kind.PILLOW
     elif isinstance(data, (bytes, bytearray, memoryview)):
         picture, kind = _decode(io.BytesIO(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
@@ -71,18 +86,35 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
         )
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
-    if picture.getexif().get(_ORIENTATION, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
-    return picture, kind
+    return _upright(picture), kind
 
 
 def _decode(source: Any, what: str) -> Image.Image:
     try:
-        picture = Image.open(source)
+        picture = source if isinstance(source, Image.Image) else Image.open(source)
         picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (Image.DecompressionBombError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{what} is not a picture that Pillow can read.") from error
+    except Exception as error:  # decoders raise nearly anything on damaged data
         raise ImageError(f"{what} could not be read as a picture: {error}.") from error
     return picture
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        method = _UPRIGHT.get(picture.getexif().get(_ORIENTATION, 1))
+    except Exception as error:  # damaged EXIF raises nearly anything; the pixels are fine
+        _log.warning("The picture's EXIF data is damaged and was ignored: %s.", error)
+        return picture
+    if method is None:
+        return picture
+    # ImageOps.exif_transpose would rewrite the EXIF data, and fail where it is damaged
+    turned = picture.transpose(method)
+    for key in _EXIF:
+        turned.info.pop(key, None)
+    return turned
 
 
 def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:

@@ -29,21 +29,32 @@ def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        The same pixels that ``image.resize`` gives: Pillow reads beyond a band's ``box``
-        where the filter needs it.
+        The same pixels that ``image.resize`` gives, however many threads there are.
     """
     height, width = size_hw
     if image.size == (width, height):
         return image
-    scale = image.height / height
+    if image.height - height > max(0, 2 * (image.width - width)):
+        # Pillow 13 starts with the height here, older ones never: leave the order to it
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+
+    # Bands of whole rows, then of whole columns: each resizes one side only, and so exactly
+    # as Pillow does. Tiles of the result, read through its ``box``, come out differently.
+    pixels = max(width * height, image.width * image.height)
+    wide = Image.new(image.mode, (width, image.height))
     result = Image.new(image.mode, (width, height))
 
-    def band(top: int, bottom: int) -> None:
-        box = (0, top * scale, image.width, min(bottom * scale, image.height))
-        part = image.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
-        result.paste(part, (0, top))
+    def stretch_rows(top: int, bottom: int) -> None:
+        rows = image.crop((0, top, image.width, bottom))
+        wide.paste(rows.resize((width, rows.height), Image.Resampling.LANCZOS), (0, top))
 
-    in_bands(band, height, max(width * height, image.width * image.height))
+    def stretch_columns(left: int, right: int) -> None:
+        columns = wide.crop((left, 0, right, wide.height))
+        resized = columns.resize((columns.width, height), Image.Resampling.LANCZOS)
+        result.paste(resized, (left, 0))
+
+    in_bands(stretch_rows, image.height, pixels)
+    in_bands(stretch_columns, width, pixels)
     return result
 
 
@@ -156,5 +167,15 @@ def resize_alpha(alpha: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArra
     """Resize alpha (H, W), 0..1, with the Lanczos filter, without its overshoot."""
     if alpha.shape == size_hw:
         return alpha
-    resized = np.asarray(resize(Image.fromarray(alpha), size_hw))
-    return np.clip(resized, 0, 1)
+    source, (height, width) = Image.fromarray(alpha), size_hw
+    scale = source.height / height
+    result = np.empty(size_hw, np.float32)
+
+    def band(top: int, bottom: int) -> None:
+        # the filter reads beyond the box where it needs to; floats are not rounded in between
+        box = (0, top * scale, source.width, min(bottom * scale, source.height))
+        part = source.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
+        np.clip(np.asarray(part), 0, 1, out=result[top:bottom])
+
+    in_bands(band, height, max(width * height, alpha.size))
+    return result

@@ -278,11 +278,17 @@ def masks_to_alpha(
         float32 (H, W), 0 or 1.
     """
     foreground = np.zeros(size_hw, bool)
+    if scale_xy is None:
+        return np.logical_or.reduce(masks[0] > 0).astype(np.float32)
+    step = 1 / (1 / scale_xy[0])  # not always scale_xy[0]; rembg inverts twice
     for mask in masks[0]:
-        if scale_xy is not None:
-            # 1 / (1 / scale) is not always scale; rembg inverts twice
-            mask = _sample(mask, 1 / (1 / scale_xy[0]), size_hw)
-        foreground |= mask > 0
+        foreground |= _sample(mask, step, size_hw) > 0
+    # the last pixels of a large picture lie beyond the frame's last pixel centre: they take
+    # the answer before them, where rembg leaves a strip of background
+    height = len(_taps(size_hw[0], step, masks.shape[2])[0][0])
+    width = len(_taps(size_hw[1], step, masks.shape[3])[0][0])
+    foreground[height:] = foreground[height - 1]
+    foreground[:, width:] = foreground[:, width - 1 : width]
     return foreground.astype(np.float32)
 
 

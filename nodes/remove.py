@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -68,8 +67,8 @@ def cut_out(
 ) -> None:
     """Write the colours of one picture and alpha to ``out``, (H, W, 4), straight alpha.
 
-    Colour is cleared where alpha rounds to 0, so that dropping alpha later does not bring
-    the old background back.
+    Colour is cleared where alpha is below one level of 8 bit, so that dropping alpha later
+    does not bring the old background back.
     """
     for rows in convert.row_blocks(levels):
         weight = alpha[rows]
@@ -195,39 +194,24 @@ class RemBGRemove:
         update = host.progress(len(pictures))
         start = time.perf_counter()
         results = found = np.empty(0, np.float32)
-
-        def finish(levels: NDArray[np.uint8], alphas: list[NDArray[np.float32]], i: int) -> None:
-            pixels = pictures[i]
+        for i, picture in enumerate(pictures):
+            host.check_cancelled()
+            levels = convert.to_levels(picture)
+            alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
+            if i == 0:  # one allocation, instead of a copy of the batch at the end
+                total, size_hw = len(pictures) * len(alphas), levels.shape[:2]
+                results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
+                found = np.empty((total, *size_hw), np.float32)
             for at, alpha in enumerate(alphas, i * len(alphas)):
                 if post_process:
                     smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
                     alpha = smooth.astype(np.float32) / 255
                 found[at] = alpha
+                cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
+                cut_out(picture, levels, alpha, edge_colours, cutout)
                 if colour:
-                    cutout = np.empty((*alpha.shape, 4), np.float32)
-                    cut_out(pixels, levels, alpha, edge_colours, cutout)
                     over(cutout, colour, results[at])
-                else:
-                    cut_out(pixels, levels, alpha, edge_colours, results[at])
-
-        # while one picture is being finished, the next one is in the model
-        with ThreadPoolExecutor(1) as finisher:
-            pending: Future[None] | None = None
-            for i, picture in enumerate(pictures):
-                host.check_cancelled()
-                levels = convert.to_levels(picture)
-                alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
-                if pending is None:  # one allocation, instead of a copy of the batch at the end
-                    total, size_hw = len(pictures) * len(alphas), levels.shape[:2]
-                    results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
-                    found = np.empty((total, *size_hw), np.float32)
-                else:
-                    pending.result()
-                    update(i)
-                pending = finisher.submit(finish, levels, alphas, i)
-            if pending is not None:
-                pending.result()
-        update(len(pictures))
+            update(i + 1)
         host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
         outputs = torch.from_numpy(results), torch.from_numpy(found)
         return host.to_output(outputs[0]), host.to_output(outputs[1])
