@@ -84,6 +84,7 @@ class BaseSession:
             for path in self.paths
             if path.suffix == ".onnx"  # the rest is data that a graph reads by itself
         )
+        self._stamp = _stamp(self.paths)
         self.companion: Any = None
         """Whatever the host program wants to live exactly as long as the session."""
 
@@ -136,6 +137,13 @@ class BaseSession:
     def size(self) -> int:
         """Bytes of the weights on disk."""
         return sum(path.stat().st_size for path in self.paths)
+
+    def is_current(self) -> bool:
+        """Return whether the files on disk are still those the session was made from."""
+        try:
+            return self._stamp == _stamp(self.paths)
+        except OSError:
+            return False
 
     def open(self) -> None:
         """Load the model now instead of on first use.
@@ -279,6 +287,11 @@ class BaseSession:
     def checksum_disabled(cls) -> bool:
         """Return whether ``MODEL_CHECKSUM_DISABLED`` is set."""
         return os.getenv("MODEL_CHECKSUM_DISABLED") is not None
+
+
+def _stamp(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    stats = [path.stat() for path in paths]
+    return [(stat.st_mtime_ns, stat.st_size) for stat in stats]
 
 
 def _check_category(spec: ModelSpec, category: str) -> None:

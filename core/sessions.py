@@ -94,17 +94,18 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     :func:`new_session`, without ``sess_opts``.
     """
     session_type = _session_type(model_name, options)
-    finding = {
-        key: options[key] for key in ("model_path", "folders", "on_progress") if key in options
-    }
-    paths = session_type.find_weights(**finding)
-    settings = sorted((key, repr(value)) for key, value in options.items() if key not in finding)
-    files = tuple((str(path), path.stat().st_mtime_ns) for path in paths)
-    key = (session_type.spec.name, files, tuple(settings))
+    settings = {name: value for name, value in options.items() if name != "on_progress"}
+    key = (session_type.spec.name, repr(sorted(settings.items())))
     with _lock:
         session = _shared.get(key)
-        if session is None:
-            session = _shared[key] = session_type(session_type.spec.name, **options)
+    if session is None or not session.is_current():
+        # outside the lock: this may download for minutes
+        session = session_type(session_type.spec.name, **options)
+    with _lock:
+        known = _shared.get(key)  # another thread may have been faster
+        if known is None or not known.is_current():
+            _shared[key] = known = session
+        session = known
         if session in _recent:
             _recent.remove(session)
         _recent.append(session)

@@ -135,7 +135,7 @@ def alphas_of(
     if hasattr(session, "encode_image") and not hasattr(session, "predict"):
         if options:
             raise OptionError(f"{type(session).__name__} takes no sam_prompt; leave it empty.")
-        image = torch.from_numpy(levels).to(torch.float32).div_(255)
+        image = torch.from_numpy(levels.astype(np.float32) / 255)
         masks = check_mask(session.encode_image(image[None]), 1, *levels.shape[:2])
         return list(masks.numpy())
     return [mask_to_alpha(m) for m in predict_masks(session, picture, **options)]

@@ -1,0 +1,329 @@
+"""The nodes without ComfyUI: tensors in, tensors out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
+
+from rembg_sessions import nodes  # noqa: E402
+from rembg_sessions.core.errors import ImageError, OptionError  # noqa: E402
+from rembg_sessions.nodes import convert, host  # noqa: E402
+from rembg_sessions.nodes import session as session_module  # noqa: E402
+from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
+
+H, W = 24, 40
+REMOVE = nodes.NODE_CLASS_MAPPINGS["RemBGRemove"]()
+MASK = nodes.NODE_CLASS_MAPPINGS["RemBGMask"]()
+MATTING = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"]()
+BACKGROUND = nodes.NODE_CLASS_MAPPINGS["RemBGApplyBackground"]()
+SESSION = nodes.NODE_CLASS_MAPPINGS["RemBGSession"]
+
+
+def ramp_alpha(height=H, width=W):
+    """0 on the left, 1 on the right, a ramp of eight pixels between."""
+    row = np.clip((np.arange(width) - width / 2 + 4) / 8, 0, 1).astype(np.float32)
+    return np.tile(row, (height, 1))
+
+
+class Predicts:
+    """rembg's protocol."""
+
+    def predict(self, image, **options):
+        levels = (ramp_alpha(image.height, image.width) * 255).astype(np.uint8)
+        return [Image.fromarray(levels)]
+
+
+class Processes:
+    """ComfyUI_essentials' protocol."""
+
+    def process(self, image):
+        (mask,) = Predicts().predict(image)
+        cutout = image.convert("RGBA")
+        cutout.putalpha(mask)
+        return cutout
+
+
+class Encodes:
+    """ComfyUI's own protocol."""
+
+    def encode_image(self, image):
+        return torch.from_numpy(ramp_alpha(*image.shape[1:3]))[None].to(torch.float16)
+
+
+class Alphas:
+    """This pack's protocol."""
+
+    model_name, provider = "stub", "CPU"
+
+    def predict_alpha(self, image, **options):
+        return [ramp_alpha(image.height, image.width)]
+
+
+def images(count=1, channels=3, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand((count, H, W, channels), generator=generator).to(dtype)
+
+
+@pytest.mark.parametrize("session", [Predicts(), Processes(), Encodes(), Alphas()])
+def test_every_protocol(session):
+    image, mask = REMOVE.execute(images(2), session)
+    assert image.shape == (2, H, W, 4)
+    assert mask.shape == (2, H, W)
+    np.testing.assert_allclose(mask[1], ramp_alpha(), atol=1 / 254)
+    assert torch.equal(image[..., 3], mask)
+    (alone,) = MASK.execute(images(2), session)
+    assert torch.equal(alone, mask)
+
+
+def test_object_that_is_no_session():
+    with pytest.raises(OptionError, match="no session"):
+        REMOVE.execute(images(), object())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_float_types(dtype):
+    image, mask = REMOVE.execute(images(dtype=dtype), Alphas())
+    assert image.dtype == mask.dtype == torch.float32
+
+
+def test_colours_are_cleared_or_kept():
+    source = images()
+    image, mask = REMOVE.execute(source, Alphas(), edge_colours="original")
+    assert image[0][mask[0] == 0][:, :3].abs().max() == 0
+    seen = mask[0] > 0
+    assert torch.equal(image[0][seen][:, :3], source[0][seen])
+    estimated, _ = REMOVE.execute(source, Alphas())
+    solid = mask[0] == 1
+    assert torch.equal(estimated[0][solid][:, :3], source[0][solid])
+    naive, _ = REMOVE.execute(source, Alphas(), edge_colours="naive")
+    torch.testing.assert_close(naive[..., :3], source * mask[..., None])
+
+
+def test_estimated_edges_lose_the_background():
+    """Red over green: the soft edge must come out red."""
+    alpha = torch.from_numpy(ramp_alpha(96, 160))[..., None]
+    red, green = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.8, 0.1])
+    image, _ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Alphas())
+    soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 1)
+    assert soft.any()
+    assert (image[0][soft][:, :3] - red).abs().max() < 0.06
+
+
+def test_colour_background_gives_rgb():
+    source = images(2)
+    image, _ = REMOVE.execute(source, Alphas(), background="colour", background_colour="#f00")
+    assert image.shape == (2, H, W, 3)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0]))
+    torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
+    with pytest.raises(OptionError, match="colour"):
+        REMOVE.execute(source, Alphas(), background="colour", background_colour="reddish")
+
+
+def test_existing_alpha_is_an_upper_bound():
+    source = images(1, 4)
+    source[..., 3] = 0.25
+    image, mask = REMOVE.execute(source, Alphas())
+    assert mask.max() <= 0.25
+    assert image[..., 3].max() <= 0.25
+    (alone,) = MASK.execute(source, Alphas())
+    assert alone.max() <= 0.25
+
+
+def test_max_size_keeps_the_size_and_the_colours():
+    source = torch.rand((1, 120, 200, 3))
+    image, mask = REMOVE.execute(source, Alphas(), max_size=64)
+    assert image.shape == (1, 120, 200, 4)
+    solid = mask[0] > 0.999
+    assert solid.any()
+    assert torch.equal(image[0][solid][:, :3], source[0][solid])
+    assert (mask[0] - torch.from_numpy(ramp_alpha(120, 200))).abs().mean() < 0.05
+
+
+def test_post_process_is_binary():
+    _, mask = REMOVE.execute(images(), Alphas(), post_process=True)
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("run", [REMOVE.execute, MASK.execute])
+def test_nan_is_refused(run, value):
+    source = images()
+    source[0, 3, 3, 1] = value
+    with pytest.raises(ImageError, match="NaN or infinity"):
+        run(source, Alphas())
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 2), (5, 5), (0, 5, 5, 3), (1, 0, 5, 3)])
+def test_tensors_that_are_no_images(shape):
+    with pytest.raises(ImageError, match="shape"):
+        REMOVE.execute(torch.zeros(shape), Alphas())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_tiny_images(size):
+    image, mask = REMOVE.execute(torch.rand((1, *size, 3)), Alphas())
+    assert image.shape == (1, *size, 4)
+    assert mask.shape == (1, *size)
+
+
+def test_mask_options():
+    (hard,) = MASK.execute(images(), Alphas(), threshold=0.5)
+    assert set(hard.unique().tolist()) == {0.0, 1.0}
+    (grown,) = MASK.execute(images(), Alphas(), threshold=0.5, grow=2)
+    assert grown.sum() == hard.sum() + 2 * H
+    (shrunk,) = MASK.execute(images(), Alphas(), threshold=0.5, grow=-2)
+    assert shrunk.sum() == hard.sum() - 2 * H
+    (inverted,) = MASK.execute(images(), Alphas(), threshold=0.5, invert=True)
+    assert torch.equal(inverted, 1 - hard)
+    (soft,) = MASK.execute(images(), Alphas(), threshold=0.5, feather=2.0)
+    assert ((soft > 0.01) & (soft < 0.99)).any()
+
+
+def test_masks_of_other_shapes():
+    for mask in (
+        torch.zeros((H, W)),
+        torch.zeros((1, H, W)),
+        torch.zeros((3, 1, H, W)),
+        torch.zeros((3, 7, 9)),
+        torch.zeros((1, 500, 300), dtype=torch.float16),
+    ):
+        assert convert.check_mask(mask, 3, H, W).shape == (3, H, W)
+    with pytest.raises(ImageError, match="2 masks for 3 images"):
+        convert.check_mask(torch.zeros((2, H, W)), 3, H, W)
+    with pytest.raises(ImageError, match="NaN"):
+        convert.check_mask(torch.full((1, H, W), torch.nan), 1, H, W)
+
+
+def test_background_colour_and_picture():
+    source = images(2)
+    mask = torch.from_numpy(ramp_alpha())
+    (image,) = BACKGROUND.execute(source, "10, 20, 30", mask=mask)
+    assert image.shape == (2, H, W, 3)
+    torch.testing.assert_close(image[1, 0, 0], torch.tensor([10.0, 20, 30]) / 255)
+    torch.testing.assert_close(image[1, 0, -1], source[1, 0, -1])
+    picture = torch.full((1, 10, 10, 3), 0.5)
+    (image,) = BACKGROUND.execute(source, mask=mask, background=picture)
+    assert (image[0, 0, 0] - 0.5).abs().max() < 0.01
+    (image,) = BACKGROUND.execute(source, "#00f", "fit", mask=mask, background=picture)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 0, 1]))  # the bar at the left
+
+
+def test_background_of_a_cutout_needs_no_mask():
+    cutout, _ = REMOVE.execute(images(), Alphas())
+    (image,) = BACKGROUND.execute(cutout, "#ffffff")
+    assert image.shape == (1, H, W, 3)
+    assert (image[0, 0, 0] == 1).all()
+    with pytest.raises(ImageError, match="Connect a mask"):
+        BACKGROUND.execute(images())
+    with pytest.raises(ImageError, match="2 backgrounds for 3"):
+        BACKGROUND.execute(images(3, 4), background=images(2))
+
+
+def test_matting_refines():
+    alpha = ramp_alpha(40, 60)
+    red, green = np.float32([0.9, 0.2, 0.1]), np.float32([0.1, 0.3, 0.8])
+    picture = alpha[..., None] * red + (1 - alpha[..., None]) * green
+    hard = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
+    mask, image = MATTING.execute(torch.from_numpy(picture)[None].repeat(2, 1, 1, 1), hard)
+    assert mask.shape == (2, 40, 60)
+    assert image.shape == (2, 40, 60, 4)
+    assert np.abs(mask[1].numpy() - alpha).mean() < 0.5 * np.abs(hard[0].numpy() - alpha).mean()
+    assert image[0][mask[0] < 1 / 255][:, :3].abs().max() == 0
+
+
+def test_model_choices_are_those_of_saved_workflows():
+    choices = SESSION.INPUT_TYPES()["required"]["model"][0]
+    assert choices[:8] == [
+        "u2net: general purpose",
+        "u2netp: lightweight general purpose",
+        "u2net_human_seg: human segmentation",
+        "u2net_cloth_seg: cloths Parsing",
+        "silueta: very small u2net",
+        "isnet-general-use: general purpose",
+        "isnet-anime: anime illustrations",
+        "sam: general purpose",
+    ]
+    assert len(set(choices)) == len(choices)
+    assert SESSION.INPUT_TYPES()["required"]["providers"][0] == [
+        "Auto", "CPU", "CUDA", "ROCM", "DirectML", "OpenVINO", "CoreML", "Tensorrt", "Azure",
+        "MIGraphX",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["u2net", "u2net: general purpose", "birefnet_general", None])
+def test_known_models_validate(model):
+    assert SESSION.VALIDATE_INPUTS(model) is True
+
+
+def test_unknown_model_does_not_validate():
+    answer = SESSION.VALIDATE_INPUTS("u2nett")
+    assert isinstance(answer, str)
+    assert "u2net" in answer
+
+
+def test_custom_file_and_model_must_fit():
+    with pytest.raises(OptionError, match="u2net_custom"):
+        session_module.open_handle("u2net", custom_model="mine.onnx")
+    with pytest.raises(OptionError, match="models/rembg"):
+        session_module.open_handle("u2net_custom")
+
+
+@pytest.mark.parametrize("name", nodes.NODE_CLASS_MAPPINGS)
+def test_every_socket_has_a_tooltip(name):
+    node = nodes.NODE_CLASS_MAPPINGS[name]
+    groups = node.INPUT_TYPES()
+    for group in groups.values():
+        for socket, (_, options) in group.items():
+            assert options.get("tooltip"), f"{name}.{socket}"
+    assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
+    assert node.DESCRIPTION
+    assert name in nodes.NODE_DISPLAY_NAME_MAPPINGS
+
+
+def test_handle_serves_the_other_protocols():
+    class Core:
+        model_name, provider = "stub", "CPU"
+
+        def open(self):
+            pass
+
+        predict_alpha = Alphas.predict_alpha
+        predict = Predicts.predict
+
+    handle = SessionHandle(Core())
+    masks = handle.encode_image(images(2))
+    assert masks.shape == (2, H, W)
+    cutout = handle.process(convert_to_picture(images()[0]))
+    assert cutout.mode == "RGBA"
+    assert cutout.getpixel((0, 0)) == (0, 0, 0, 0)
+
+
+def convert_to_picture(image):
+    return Image.fromarray(convert.to_levels(image.numpy()))
+
+
+def test_out_of_memory_is_told_as_such():
+    from rembg_sessions.core.errors import ModelMemoryError
+
+    with pytest.raises(ModelMemoryError, match="too large"):
+        host.raise_as_comfy_does(ModelMemoryError("too large"))
+
+
+def test_nodes_register_without_onnxruntime():
+    program = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "import rembg_sessions, torch\n"
+        "nodes = rembg_sessions.NODE_CLASS_MAPPINGS\n"
+        "assert len(nodes) == 5, nodes\n"
+        "for node in nodes.values(): node.INPUT_TYPES()\n"
+        "try: nodes['RemBGRemove']().execute(torch.zeros(1, 8, 8, 3))\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "pip install" in done.stdout
+    assert "onnxruntime" in done.stdout
