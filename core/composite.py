@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor
+from PIL import Image, ImageColor, ImageOps
 
 from .bands import in_bands
 from .errors import OptionError
@@ -74,27 +76,22 @@ def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
     OptionError
         If it is none of these.
     """
-    wrong = OptionError(
-        f"{value!r} is no colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, or "
-        "r,g,b with values from 0 to 255."
-    )
-    if isinstance(value, str):
-        text = value.strip()
-        if "," in text and "(" not in text:
-            try:
-                value = [int(part) for part in text.split(",")]
-            except ValueError:
-                raise wrong from None
+    try:
+        if not isinstance(value, str):
+            numbers = tuple(index(number) for number in value)
+        elif "," in value and "(" not in value:
+            numbers = tuple(int(part) for part in value.split(","))
         else:
-            try:
-                value = ImageColor.getrgb(text)
-            except ValueError:
-                raise wrong from None
-    numbers = tuple(int(number) for number in value)
+            numbers = ImageColor.getrgb(value.strip())
+    except (TypeError, ValueError):
+        numbers = ()
     if len(numbers) == 3:
         numbers = (*numbers, 255)
     if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
-        raise wrong
+        raise OptionError(
+            f"{value!r} is no colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, or "
+            "r,g,b with whole numbers from 0 to 255."
+        )
     return numbers
 
 
@@ -134,10 +131,10 @@ def fit_picture(
         raise OptionError(f"{fit!r} is no way to place a picture; use one of {', '.join(FITS)}.")
     if fit == "stretch":
         return picture.resize((width, height), Image.Resampling.LANCZOS)
-    scale = 1.0
-    if fit != "centre":
-        choose = min if fit == "fit" else max
-        scale = choose(width / picture.width, height / picture.height)
+    if fit == "fill":
+        return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    if fit == "fit":
+        scale = min(width / picture.width, height / picture.height)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     result = Image.new("RGB", (width, height), colour)

@@ -16,9 +16,8 @@ _SKIP = 4
 _MARGIN = 64
 # A block counts as known when at least this much of its area is.
 _KNOWN = 0.5
-# Certain pixels say far more about a colour than mixed ones: weight of each 8-bit alpha.
-_CERTAINTY = [round(255 * (level / 255) ** 4) for level in range(256)]
-
+# Certain pixels say far more about a colour than mixed ones.
+_CERTAINTY = 8
 
 # Alpha below one level of 8 bit is 0 in the files that ComfyUI writes, which cuts fractions
 # off: nothing of the pixel is seen.
@@ -102,15 +101,22 @@ def estimate_band(
     fine_width = 2 * -(-picture.width * _SKIP // _BLOCK)
     nearest = (rows - top) // half * fine_width + (columns - left) // half
 
-    def near(certainty: list[int]) -> NDArray[np.float32]:
-        blocks = _average(picture, weight.point(certainty))
+    own = image.reshape(-1, 3)[band].astype(np.float32)
+
+    def near(weight: Image.Image) -> NDArray[np.float32]:
+        highest = weight.getextrema()[1]
+        if highest == 0:
+            return own  # nothing better is known
+        # by the most certain pixel there is: a faint subject is known by its own colours
+        certainty = [min(level / highest, 1) ** _CERTAINTY for level in range(256)]
+        blocks = _average(picture, weight.point([round(255 * share) for share in certainty]))
         fine = _upsample(blocks, 2 * blocks.shape[0], fine_width)
         return fine.reshape(-1, 3)[nearest]
 
-    near_f, near_b = near(_CERTAINTY), near(_CERTAINTY[::-1])
+    near_f, near_b = near(weight), near(weight.point([255 - level for level in range(256)]))
     a = alpha.ravel()[band, None]
     # F̂ + α (I − αF̂ − (1−α)B̂)
-    colours = image.reshape(-1, 3)[band] - near_b
+    colours = own - near_b
     colours += a * (near_b - near_f)
     colours *= a
     colours += near_f

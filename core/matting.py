@@ -141,6 +141,8 @@ def estimate_foreground_ml(
     Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, 2020;
     implementation: pymatting.
     """
+    if alpha.size == 1:
+        return image  # pymatting would divide by zero
     from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml as estimate
 
     foreground = estimate(image / 255.0, alpha.astype(np.float64))

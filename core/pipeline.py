@@ -255,7 +255,7 @@ def remove_batch(
     Raises
     ------
     OptionError
-        If ``workers`` is below 1. Errors of a picture are raised in its turn.
+        If ``workers`` is below 1. Errors of a picture, or of the input, are raised in their turn.
     """
     if workers < 1:
         raise OptionError(f"workers is {workers}; use 1 or more.")
@@ -266,10 +266,20 @@ def _remove_batch(
     images: Iterator[Picture], session: Any, workers: int, options: dict[str, Any]
 ) -> Iterator[Any]:
     pending: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+
+    def submit() -> Iterator[Future[Any]]:
         try:
             for image in images:
-                pending.append(pool.submit(remove, image, session=session, **options))
+                yield pool.submit(remove, image, session=session, **options)
+        except Exception as error:  # the source's own: raised after the pictures before it
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            yield failed
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for future in submit():
+                pending.append(future)
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:

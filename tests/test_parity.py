@@ -46,7 +46,7 @@ def decode(data):
 def bright(picture):
     """Add some white: then dividing by the brightest value is dividing by 255."""
     picture = picture.copy()
-    picture.paste((255, 255, 255), (0, 0, picture.width // 3, picture.height // 3))
+    picture.paste("white", (0, 0, picture.width // 3, picture.height // 3))
     return picture
 
 
@@ -85,13 +85,12 @@ def test_masks_of_single_file_models(name, network, photo):
     spec = get_model(name)
     network(f"{name}.onnx", spec.output.value, spec.size_hw)
     ours, theirs = new_session(name), rembg.new_session(name)
-    pictures = [bright(photo(301, 47, seed=1)).convert("RGBA")]
-    if spec.scale_by_max:
-        pictures.append(photo())
-    for picture in pictures:
-        mask = ours.predict(picture)[0]
-        assert mask.mode == "L" and np.ptp(np.asarray(mask)) > 100
-        assert difference(mask, theirs.predict(picture)[0]) <= LEVEL
+    picture = photo(301, 47).convert("RGBA")
+    if not spec.scale_by_max:  # the one export that is not rembg's
+        picture = bright(picture)
+    mask = ours.predict(picture)[0]
+    assert mask.mode == "L" and np.ptp(np.asarray(mask)) > 100
+    assert difference(mask, theirs.predict(picture)[0]) <= LEVEL
 
 
 @pytest.mark.parametrize("name", CUSTOM)
@@ -118,14 +117,8 @@ def test_a_black_picture(network):
     # divided by its brightest value, which is 0
     network("u2net.onnx")
     black = Image.new("RGB", (40, 30))
-    ours, theirs = (module.new_session("u2net").predict(black) for module in (core(), rembg))
+    ours, theirs = new_session("u2net").predict(black), rembg.new_session("u2net").predict(black)
     assert difference(ours[0], theirs[0]) <= LEVEL
-
-
-def core():
-    import rembg_sessions.core
-
-    return rembg_sessions.core
 
 
 def test_a_real_network_on_real_photos(shared, home):
@@ -201,6 +194,26 @@ def test_every_combination_of_options(options, photo):
     estimated = not options["only_mask"] and (
         options["alpha_matting"] or (options["decontaminate"] and not options["putalpha"])
     )
+    ours, theirs = remove(picture, **options), rembg.remove(picture, **options)
+    if not estimated:
+        assert ours.mode == theirs.mode
+        assert difference(ours, theirs) <= LEVEL
+        return
+    opaque = np.asarray(remove(picture, **{**options, "bgcolor": None}).getchannel("A")) == 255
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert opaque.any() and not opaque.all()
+    assert difference(ours[..., 3], theirs[..., 3]) <= LEVEL
+    assert difference(ours[opaque, :3], np.asarray(picture)[opaque]) <= LEVEL
+    # over a colour, the roundings of colour and alpha add up
+    levels = LEVEL if options["bgcolor"] is None else 2 * LEVEL
+    assert difference(ours[~opaque], theirs[~opaque]) <= levels
+
+
+@pytest.mark.parametrize("option", [None, *FLAGS])
+def test_every_kind_of_input_comes_back(option, photo):
+    picture = photo()
+    options = {option: True} if option else {}
+    options |= {"session": Fixed(disc()), "bgcolor": (255, 0, 0, 255)}
     for data in (picture, np.asarray(picture), encode(picture)):
         ours, theirs = remove(data, **options), rembg.remove(data, **options)
         assert type(ours) is type(theirs)
@@ -209,19 +222,7 @@ def test_every_combination_of_options(options, photo):
             assert ours == forced
             ours, theirs = decode(ours), decode(theirs)
         assert difference(decode(forced), ours) == 0
-        if not estimated:
-            assert difference(ours, theirs) <= LEVEL
-            continue
-
-        ours, theirs = np.asarray(ours), np.asarray(theirs)
-        cutout = remove(picture, **{**options, "bgcolor": None})
-        opaque = np.asarray(cutout.getchannel("A")) == 255
-        assert opaque.any() and not opaque.all()
-        assert difference(ours[..., 3], theirs[..., 3]) <= LEVEL
-        assert difference(ours[opaque, :3], np.asarray(picture)[opaque]) <= LEVEL
-        # over a colour, the roundings of colour and alpha add up
-        levels = LEVEL if options["bgcolor"] is None else 2 * LEVEL
-        assert difference(ours[~opaque], theirs[~opaque]) <= levels
+        assert np.shape(ours) == np.shape(theirs)
 
 
 def test_force_return_bytes_gives_what_rembg_gives(photo):
@@ -231,7 +232,7 @@ def test_force_return_bytes_gives_what_rembg_gives(photo):
     assert difference(decode(ours), decode(theirs)) <= LEVEL
 
 
-@pytest.mark.parametrize("options", [{}, {"decontaminate": True}, {"only_mask": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"only_mask": True}], ids=str)
 def test_several_masks_stand_below_each_other(options, photo):
     session = Fixed(disc(), disc(radius=10), disc(softness=30))
     ours = remove(photo(), session=session, **options)
@@ -265,13 +266,11 @@ def test_pictures_that_lie_on_their_side(orientation, form, photo, network):
     assert ours.getexif().get(0x0112, 1) == 1
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr", "HSV"])
-@pytest.mark.parametrize("options", [{}, {"putalpha": True}, {"decontaminate": True}], ids=str)
-def test_opaque_pictures_of_every_mode(mode, options, photo):
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"])
+def test_opaque_pictures_of_every_mode(mode, photo):
     picture = photo().convert(mode)
-    ours = remove(picture, session=Fixed(disc()), **options)
-    theirs = rembg.remove(picture, session=Fixed(disc()), **options)
-    assert difference(ours, theirs.convert("RGBA")) <= LEVEL
+    ours = remove(picture, session=Fixed(disc()))
+    assert difference(ours, rembg.remove(picture, session=Fixed(disc()))) <= LEVEL
 
 
 # -- sessions of one in the other -------------------------------------------------------------

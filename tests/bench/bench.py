@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -179,9 +179,16 @@ def peak_memory(name: str, which: int) -> float:
 
 def print_peak(name: str, which: int) -> None:
     function = CASES[name][0]()[which]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far; Linux only
+    before = memory("VmRSS")
     function()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((memory("VmHWM") - before) / 1024)
+
+
+def memory(field: str) -> int:
+    """Return kB of a field of /proc/self/status."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0])
 
 
 def import_times(rounds: int) -> None:
