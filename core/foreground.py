@@ -104,7 +104,7 @@ def estimate_band(
     own = image.reshape(-1, 3)[band].astype(np.float32)
 
     def near(weight: Image.Image) -> NDArray[np.float32]:
-        highest = weight.getextrema()[1]
+        highest = int(np.asarray(weight).max())
         if highest == 0:
             return own  # nothing better is known
         # by the most certain pixel there is: a faint subject is known by its own colours

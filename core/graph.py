@@ -191,7 +191,7 @@ class Graph:
                     return self._run(self.session, feed)
             if session.get_providers()[0] == CPU:
                 raise
-            self._fall_back(session, error)
+            self._fall_back(error)
             return self._run(self.session, feed)
 
     def _run(self, session: Any, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -214,13 +214,13 @@ class Graph:
             provider = display_name(session.get_providers()[0])
             raise kind(f"{self.path.name} failed on {provider}: {text}") from error
 
-    def _fall_back(self, failed: Any, error: Exception) -> None:
+    def _fall_back(self, error: Exception) -> None:
         if not self._may_fall_back:
             raise ProviderError(
                 f"{error} Allow the CPU to take over, or choose another provider."
             ) from error
         with self._lock:
-            if self._session is failed:  # else another thread has already reopened it
+            if self._providers != [CPU]:  # else another thread has already done so
                 _log.warning("%s Running on the CPU from now on.", error)
                 self._providers = [CPU]
                 self._session = self._open()
@@ -270,7 +270,7 @@ class Graph:
             provider = display_name(_name(providers[0]))
             raise ModelRunError(
                 f"{self.path} could not be opened on {provider}: {error} If the file is "
-                "damaged, delete it and it is downloaded again."
+                "damaged, delete it: a model of the list is then downloaded again."
             ) from error
         _log.info("Opened %s on %s.", self.path.name, display_name(session.get_providers()[0]))
         return session

@@ -83,13 +83,14 @@ def test_the_matte_finds_the_edge_that_the_mask_missed():
 
 
 def test_the_matte_of_the_lemur(shared):
-    image = Image.open(shared / "images" / "lemur.png").convert("RGB").resize((340, 220))
-    true = Image.open(shared / "images" / "lemur_alpha.png").convert("L").resize((340, 220))
+    image = Image.open(shared / "images" / "lemur.png").convert("RGB")
+    true = Image.open(shared / "images" / "lemur_alpha.png").convert("L")
     # as coarse as the mask of a network with a small input
-    mask = np.asarray(true.resize((85, 55)).resize((340, 220), Image.Resampling.LANCZOS))
+    small = true.resize((image.width // 8, image.height // 8))
+    mask = np.asarray(small.resize(image.size, Image.Resampling.LANCZOS))
     alpha, true = matting.matte(image, mask), np.asarray(true) / 255
     before, after = np.abs(mask / 255 - true).sum(), np.abs(alpha - true).sum()
-    assert after < 0.75 * before
+    assert after < 0.6 * before
 
 
 @pytest.mark.parametrize("level", [0, 255, 128])
