@@ -461,7 +461,8 @@ MODELS: tuple[ModelSpec, ...] = (
         output=Output.LOGITS,
         weights=(
             WeightFile(
-                file="birefnet-general-fp16.onnx",
+                # not rembg's name: it converts a file of its own under that one
+                file="birefnet-general-half.onnx",
                 hub=(
                     HubFile(
                         "onnx-community/BiRefNet-ONNX",

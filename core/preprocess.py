@@ -29,7 +29,8 @@ def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        The same pixels that ``image.resize`` gives, however many threads there are.
+        The same pixels that ``image.resize`` gives in 8-bit modes, however many threads
+        there are.
     """
     height, width = size_hw
     if image.size == (width, height):
@@ -45,13 +46,12 @@ def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     result = Image.new(image.mode, (width, height))
 
     def stretch_rows(top: int, bottom: int) -> None:
-        rows = image.crop((0, top, image.width, bottom))
-        wide.paste(rows.resize((width, rows.height), Image.Resampling.LANCZOS), (0, top))
+        box = (0, top, image.width, bottom)
+        wide.paste(image.resize((width, bottom - top), Image.Resampling.LANCZOS, box), (0, top))
 
     def stretch_columns(left: int, right: int) -> None:
-        columns = wide.crop((left, 0, right, wide.height))
-        resized = columns.resize((columns.width, height), Image.Resampling.LANCZOS)
-        result.paste(resized, (left, 0))
+        box = (left, 0, right, wide.height)
+        result.paste(wide.resize((right - left, height), Image.Resampling.LANCZOS, box), (left, 0))
 
     in_bands(stretch_rows, image.height, pixels)
     in_bands(stretch_columns, width, pixels)

@@ -38,7 +38,9 @@ def test_threads_change_no_pixel(mode, threads, monkeypatch):
         array = rng.integers(0, 256, (height, width, 3) if mode == "RGB" else (height, width))
         image = Image.fromarray(array.astype(np.float32 if mode == "F" else np.uint8))
         expected = image.resize(size_hw[::-1], Image.Resampling.LANCZOS)
-        np.testing.assert_array_equal(preprocess.resize(image, tuple(size_hw)), expected)
+        resized = np.asarray(preprocess.resize(image, tuple(size_hw)))
+        # 8-bit modes compute with integers; floats may differ in their last bits
+        np.testing.assert_allclose(resized, expected, rtol=0, atol=1e-3 if mode == "F" else 0)
 
 
 def test_a_picture_of_the_right_size_is_left_alone(photo):
