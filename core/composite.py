@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageOps
 
 from .bands import in_bands
 from .errors import OptionError
-from .foreground import estimate_foreground
+from .foreground import Band, estimate_foreground
 
 Colour = tuple[int, int, int, int]
 FITS = ("stretch", "fit", "fill", "centre")
@@ -49,10 +49,15 @@ def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
     return cutout
 
 
-def estimated_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Cut out with estimated foreground colours: RGBA, straight, black where alpha is 0."""
+def estimated_cutout(
+    image: Image.Image, mask: Image.Image, band: Band | None = None
+) -> Image.Image:
+    """Cut out with estimated foreground colours: RGBA, straight, black where alpha is 0.
+
+    ``band`` holds the colours of soft edges where they are known better.
+    """
     alpha = np.asarray(mask, np.float32) / 255
-    return coloured_cutout(estimate_foreground(np.asarray(image), alpha), mask)
+    return coloured_cutout(estimate_foreground(np.asarray(image), alpha, band), mask)
 
 
 def coloured_cutout(foreground: NDArray[np.uint8], mask: Image.Image) -> Image.Image:

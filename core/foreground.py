@@ -27,7 +27,13 @@ VISIBLE = 1 / 255
 OPAQUE = 253.5 / 255
 
 
-def estimate_foreground(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+Band = tuple[NDArray[np.intp], NDArray[np.float32]]
+"""Flat indices of N pixels, and their foreground colours, float32 (N, 3), 0..255."""
+
+
+def estimate_foreground(
+    image: NDArray[np.uint8], alpha: NDArray[np.float32], band: Band | None = None
+) -> NDArray[np.uint8]:
     """Estimate the foreground colour F of a whole picture.
 
     Where alpha is 1, or as good as 1 in 8 bit, the picture's own colour is copied bit for
@@ -40,6 +46,8 @@ def estimate_foreground(image: NDArray[np.uint8], alpha: NDArray[np.float32]) ->
         uint8 (H, W, 3), sRGB.
     alpha
         float32 (H, W), 0..1.
+    band
+        Foreground colours where they are known better; None estimates them.
 
     Returns
     -------
@@ -47,14 +55,12 @@ def estimate_foreground(image: NDArray[np.uint8], alpha: NDArray[np.float32]) ->
         uint8 (H, W, 3), straight colours.
     """
     result = image * (alpha >= VISIBLE)[..., None]
-    band, colours = estimate_band(image, alpha)
-    result.reshape(-1, 3)[band] = (colours + 0.5).astype(np.uint8)
+    pixels, colours = estimate_band(image, alpha) if band is None else band
+    result.reshape(-1, 3)[pixels] = (colours + 0.5).astype(np.uint8)
     return result
 
 
-def estimate_band(
-    image: NDArray[np.uint8], alpha: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def estimate_band(image: NDArray[np.uint8], alpha: NDArray[np.float32]) -> Band:
     """Estimate the foreground colour F in I = αF + (1−α)B where it is not known.
 
     F and B start as averages of the nearest surely known colours, from fine to coarse

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, ImageChops
 
 from . import composite, mask, matting, preprocess
 from .errors import ImageError, OptionError
+from .foreground import Band
 from .picture import Kind, Picture, give_back, open_picture, split_alpha
 from .sam import check_prompt, scale_prompt
 
@@ -118,10 +120,16 @@ def remove(
 
         session = get_session()
     options: dict[str, Any] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category or cc}
-    masks = predict_masks(session, small, **options)
+    bands: list[Band | None] = []
+    if edge_colours == "estimated" and hasattr(session, "predict_layers"):
+        masks, bands = _predict_layers(session, small, options)
+    else:
+        masks = predict_masks(session, small, **options)
+    if small is not rgb or post_process_mask:
+        bands = []  # they belong to the mask as it was
 
     results: list[Image.Image] = []
-    for found in masks:
+    for found, band in zip_longest(masks, bands):
         if post_process_mask:
             found = Image.fromarray(mask.post_process(np.asarray(found)))
         alpha = None
@@ -144,7 +152,7 @@ def remove(
             colours = matting.estimate_foreground_ml(np.asarray(rgb), alpha)
             results.append(composite.coloured_cutout(colours, found))
         else:
-            results.append(_cutout(rgb, found, edge_colours, putalpha, decontaminate))
+            results.append(_cutout(rgb, found, band, edge_colours, putalpha, decontaminate))
     result = composite.stack(results)
     if colour is not None and not only_mask:
         result = composite.over_colour(result, colour)
@@ -154,6 +162,7 @@ def remove(
 def _cutout(
     rgb: Image.Image,
     found: Image.Image,
+    band: Band | None,
     edge_colours: EdgeColours | None,
     putalpha: bool,
     decontaminate: bool,
@@ -161,7 +170,7 @@ def _cutout(
     if edge_colours == "original" or (edge_colours is None and putalpha):
         return composite.straight_cutout(rgb, found)
     if edge_colours == "estimated":
-        return composite.estimated_cutout(rgb, found)
+        return composite.estimated_cutout(rgb, found, band)
     if edge_colours is None and decontaminate:
         alpha = preprocess.mask_to_alpha(found)
         colours = matting.estimate_foreground_ml(np.asarray(rgb), alpha)
@@ -231,6 +240,14 @@ def predict_masks(session: Any, rgb: Image.Image, **options: Any) -> list[Image.
         if found.size != rgb.size:
             raise ImageError(f"The session answered with a mask of {found.size} for {rgb.size}.")
     return [found if found.mode == "L" else found.convert("L") for found in masks]
+
+
+def _predict_layers(
+    session: Any, rgb: Image.Image, options: dict[str, Any]
+) -> tuple[list[Image.Image], list[Band | None]]:
+    given = {name: value for name, value in options.items() if value is not None}
+    layers = session.predict_layers(rgb, **given)
+    return [preprocess.alpha_to_mask(alpha) for alpha, _ in layers], [band for _, band in layers]
 
 
 def remove_batch(

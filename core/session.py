@@ -13,6 +13,7 @@ from PIL import Image
 
 from . import composite, preprocess, weights
 from .errors import OptionError
+from .foreground import Band
 from .graph import Graph, import_onnxruntime, session_options
 from .providers import GPU_PROVIDERS, choose, host_accelerator
 from .registry import ModelSpec, Output
@@ -193,6 +194,21 @@ class BaseSession:
         size_hw = (image.height, image.width)
         alphas = self._alphas(image, sam_prompt=sam_prompt, cloth_category=cloth_category)
         return [preprocess.resize_alpha(alpha, size_hw) for alpha in alphas]
+
+    def predict_layers(
+        self, image: Image.Image, **options: Any
+    ) -> list[tuple[NDArray[np.float32], Band | None]]:
+        """Estimate alpha, and the colours of soft edges where the model knows them.
+
+        Arguments as in :meth:`predict_alpha`.
+
+        Returns
+        -------
+        list of (alpha, band)
+            ``band`` is None where the colours must be estimated from alpha, as for every
+            network.
+        """
+        return [(alpha, None) for alpha in self.predict_alpha(image, **options)]
 
     def predict(
         self,

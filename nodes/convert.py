@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..core.bands import in_bands
 from ..core.errors import ImageError, OptionError
+from ..core.foreground import Band
 from ..core.pipeline import predict_masks
 from ..core.preprocess import mask_to_alpha
 
@@ -103,9 +104,9 @@ def row_blocks(image: NDArray[Any]) -> list[slice]:
     return [slice(top, top + step) for top in range(0, image.shape[0], step)]
 
 
-def alphas_of(
+def layers_of(
     session: Any, levels: NDArray[np.uint8], sam_prompt: Any = None
-) -> list[NDArray[np.float32]]:
+) -> list[tuple[NDArray[np.float32], Band | None]]:
     """Ask any session for the alphas of one picture.
 
     Parameters
@@ -120,8 +121,9 @@ def alphas_of(
 
     Returns
     -------
-    list of ndarray
-        float32 (H, W), 0 background .. 1 foreground.
+    list of (alpha, band)
+        float32 (H, W), 0 background .. 1 foreground, and the colours of soft edges where
+        the session knows them.
 
     Raises
     ------
@@ -130,12 +132,13 @@ def alphas_of(
     """
     options = {} if sam_prompt is None else {"sam_prompt": sam_prompt}
     picture = Image.fromarray(levels)
-    if hasattr(session, "predict_alpha"):
-        return session.predict_alpha(picture, **options)
+    if hasattr(session, "predict_layers"):
+        return session.predict_layers(picture, **options)
     if hasattr(session, "encode_image") and not hasattr(session, "predict"):
         if options:
             raise OptionError(f"{type(session).__name__} takes no sam_prompt; leave it empty.")
         image = torch.from_numpy(levels.astype(np.float32) / 255)
         masks = check_mask(session.encode_image(image[None]), 1, *levels.shape[:2])
-        return list(masks.numpy())
-    return [mask_to_alpha(m) for m in predict_masks(session, picture, **options)]
+        return [(mask, None) for mask in masks.numpy()]
+    found = predict_masks(session, picture, **options)
+    return [(mask_to_alpha(mask), None) for mask in found]

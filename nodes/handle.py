@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..core.composite import estimated_cutout
 from ..core.errors import ModelMemoryError, ProviderError
+from ..core.foreground import Band
 from ..core.session import BaseSession
 from . import convert, host
 
@@ -43,11 +44,13 @@ class SessionHandle:
         """Short name of the provider really used."""
         return self.session.provider
 
-    def predict_alpha(self, image: Image.Image, **options: Any) -> list[NDArray[np.float32]]:
-        """See :meth:`BaseSession.predict_alpha`."""
+    def predict_layers(
+        self, image: Image.Image, **options: Any
+    ) -> list[tuple[NDArray[np.float32], Band | None]]:
+        """See :meth:`BaseSession.predict_layers`."""
         host.load(self.session)
         try:
-            return self.session.predict_alpha(image, **self._complete(options))
+            return self.session.predict_layers(image, **self._complete(options))
         except (ProviderError, ModelMemoryError) as error:
             host.raise_as_comfy_does(error)
             raise
@@ -77,7 +80,8 @@ class SessionHandle:
         masks = []
         for picture in convert.check_image(image).numpy():
             host.check_cancelled()
-            masks.append(torch.from_numpy(convert.alphas_of(self, convert.to_levels(picture))[0]))
+            alpha, _ = convert.layers_of(self, convert.to_levels(picture))[0]
+            masks.append(torch.from_numpy(alpha))
         return host.to_output(torch.stack(masks))
 
     def _complete(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from ..core.mask import refine
 from . import convert, host
 from .handle import describe
-from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_alphas
+from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_layers
 from .session import default_handle
 
 
@@ -109,7 +109,7 @@ class RemBGMask:
         for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            for alpha in find_alphas(session, picture, levels, sam_prompt=sam_prompt):
+            for alpha, _ in find_layers(session, picture, levels, sam_prompt=sam_prompt):
                 alpha = refine(
                     alpha,
                     level=threshold or None,

@@ -13,7 +13,7 @@ from PIL import Image
 from ..core import mask as masks
 from ..core.composite import parse_colour
 from ..core.errors import OptionError
-from ..core.foreground import VISIBLE, estimate_band
+from ..core.foreground import VISIBLE, Band, estimate_band
 from ..core.pipeline import EDGE_COLOURS, shrink
 from ..core.preprocess import resize_alpha
 from . import convert, host
@@ -28,19 +28,19 @@ SESSION_TOOLTIP = (
 )
 
 
-def find_alphas(
+def find_layers(
     session: Any,
     image: NDArray[np.float32],
     levels: NDArray[np.uint8],
     max_size: int = 0,
     sam_prompt: str = "",
-) -> list[NDArray[np.float32]]:
-    """Estimate the alphas of one picture, at its own size.
+) -> list[tuple[NDArray[np.float32], Band | None]]:
+    """Estimate the alphas of one picture, at its own size; see :func:`.convert.layers_of`.
 
     Parameters
     ----------
     session
-        Any session, see :func:`.convert.alphas_of`.
+        Any session.
     image, levels
         float (H, W, 3 or 4), 0..1, and its colours in 8 bit, (H, W, 3).
     max_size
@@ -51,17 +51,19 @@ def find_alphas(
     prompt = sam_prompt if sam_prompt.strip() else None
     size_hw = levels.shape[:2]
     small, prompt = shrink(Image.fromarray(levels), max_size, prompt)
-    alphas = convert.alphas_of(session, np.asarray(small), prompt)
-    alphas = [resize_alpha(alpha, size_hw) for alpha in alphas]
+    layers = convert.layers_of(session, np.asarray(small), prompt)
+    if small.size != (size_hw[1], size_hw[0]):
+        layers = [(resize_alpha(alpha, size_hw), None) for alpha, _ in layers]
     if image.shape[-1] == 4:  # what was transparent stays so
-        alphas = [np.minimum(alpha, image[..., 3]) for alpha in alphas]
-    return alphas
+        layers = [(np.minimum(alpha, image[..., 3]), band) for alpha, band in layers]
+    return layers
 
 
 def cut_out(
     image: NDArray[np.float32],
     levels: NDArray[np.uint8],
     alpha: NDArray[np.float32],
+    band: Band | None,
     edge_colours: str,
     out: NDArray[np.float32],
 ) -> None:
@@ -78,8 +80,8 @@ def cut_out(
         for channel in range(3):  # numpy is slow where the last axis is short
             np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
     if edge_colours == "estimated":
-        band, colours = estimate_band(levels, alpha)
-        out.reshape(-1, 4)[band, :3] = colours / 255
+        pixels, colours = estimate_band(levels, alpha) if band is None else band
+        out.reshape(-1, 4)[pixels, :3] = colours / 255
 
 
 def over(
@@ -197,18 +199,18 @@ class RemBGRemove:
         for i, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            alphas = find_alphas(session, picture, levels, max_size, sam_prompt)
+            layers = find_layers(session, picture, levels, max_size, sam_prompt)
             if i == 0:  # one allocation, instead of a copy of the batch at the end
-                total, size_hw = len(pictures) * len(alphas), levels.shape[:2]
+                total, size_hw = len(pictures) * len(layers), levels.shape[:2]
                 results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
                 found = np.empty((total, *size_hw), np.float32)
-            for at, alpha in enumerate(alphas, i * len(alphas)):
+            for at, (alpha, band) in enumerate(layers, i * len(layers)):
                 if post_process:
                     smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
-                    alpha = smooth.astype(np.float32) / 255
+                    alpha, band = smooth.astype(np.float32) / 255, None
                 found[at] = alpha
                 cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
-                cut_out(picture, levels, alpha, edge_colours, cutout)
+                cut_out(picture, levels, alpha, band, edge_colours, cutout)
                 if colour:
                     over(cutout, colour, results[at])
             update(i + 1)

@@ -54,13 +54,13 @@ class Encodes:
         return torch.from_numpy(ramp_alpha(*image.shape[1:3]))[None].to(torch.float16)
 
 
-class Alphas:
+class Layers:
     """This pack's protocol."""
 
     model_name, provider = "stub", "CPU"
 
-    def predict_alpha(self, image, **options):
-        return [ramp_alpha(image.height, image.width)]
+    def predict_layers(self, image, **options):
+        return [(ramp_alpha(image.height, image.width), None)]
 
 
 def images(count=1, channels=3, dtype=torch.float32):
@@ -68,7 +68,7 @@ def images(count=1, channels=3, dtype=torch.float32):
     return torch.rand((count, H, W, channels), generator=generator).to(dtype)
 
 
-@pytest.mark.parametrize("session", [Predicts(), Processes(), Encodes(), Alphas()])
+@pytest.mark.parametrize("session", [Predicts(), Processes(), Encodes(), Layers()])
 def test_every_protocol(session):
     image, mask = REMOVE.execute(images(2), session)
     assert image.shape == (2, H, W, 4)
@@ -86,20 +86,20 @@ def test_object_that_is_no_session():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_float_types(dtype):
-    image, mask = REMOVE.execute(images(dtype=dtype), Alphas())
+    image, mask = REMOVE.execute(images(dtype=dtype), Layers())
     assert image.dtype == mask.dtype == torch.float32
 
 
 def test_colours_are_cleared_or_kept():
     source = images()
-    image, mask = REMOVE.execute(source, Alphas(), edge_colours="original")
+    image, mask = REMOVE.execute(source, Layers(), edge_colours="original")
     assert image[0][mask[0] == 0][:, :3].abs().max() == 0
     seen = mask[0] > 0
     assert torch.equal(image[0][seen][:, :3], source[0][seen])
-    estimated, _ = REMOVE.execute(source, Alphas())
+    estimated, _ = REMOVE.execute(source, Layers())
     solid = mask[0] == 1
     assert torch.equal(estimated[0][solid][:, :3], source[0][solid])
-    naive, _ = REMOVE.execute(source, Alphas(), edge_colours="naive")
+    naive, _ = REMOVE.execute(source, Layers(), edge_colours="naive")
     torch.testing.assert_close(naive[..., :3], source * mask[..., None])
 
 
@@ -107,7 +107,7 @@ def test_estimated_edges_lose_the_background():
     """Red over green: the soft edge must come out red."""
     alpha = torch.from_numpy(ramp_alpha(96, 160))[..., None]
     red, green = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.8, 0.1])
-    image, _ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Alphas())
+    image, _ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Layers())
     soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 1)
     assert soft.any()
     assert (image[0][soft][:, :3] - red).abs().max() < 0.06
@@ -115,27 +115,27 @@ def test_estimated_edges_lose_the_background():
 
 def test_colour_background_gives_rgb():
     source = images(2)
-    image, _ = REMOVE.execute(source, Alphas(), background="colour", background_colour="#f00")
+    image, _ = REMOVE.execute(source, Layers(), background="colour", background_colour="#f00")
     assert image.shape == (2, H, W, 3)
     torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0]))
     torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
     with pytest.raises(OptionError, match="colour"):
-        REMOVE.execute(source, Alphas(), background="colour", background_colour="reddish")
+        REMOVE.execute(source, Layers(), background="colour", background_colour="reddish")
 
 
 def test_existing_alpha_is_an_upper_bound():
     source = images(1, 4)
     source[..., 3] = 0.25
-    image, mask = REMOVE.execute(source, Alphas())
+    image, mask = REMOVE.execute(source, Layers())
     assert mask.max() <= 0.25
     assert image[..., 3].max() <= 0.25
-    (alone,) = MASK.execute(source, Alphas())
+    (alone,) = MASK.execute(source, Layers())
     assert alone.max() <= 0.25
 
 
 def test_max_size_keeps_the_size_and_the_colours():
     source = torch.rand((1, 120, 200, 3))
-    image, mask = REMOVE.execute(source, Alphas(), max_size=64)
+    image, mask = REMOVE.execute(source, Layers(), max_size=64)
     assert image.shape == (1, 120, 200, 4)
     solid = mask[0] > 0.999
     assert solid.any()
@@ -144,7 +144,7 @@ def test_max_size_keeps_the_size_and_the_colours():
 
 
 def test_post_process_is_binary():
-    _, mask = REMOVE.execute(images(), Alphas(), post_process=True)
+    _, mask = REMOVE.execute(images(), Layers(), post_process=True)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
@@ -154,32 +154,32 @@ def test_nan_is_refused(run, value):
     source = images()
     source[0, 3, 3, 1] = value
     with pytest.raises(ImageError, match="NaN or infinity"):
-        run(source, Alphas())
+        run(source, Layers())
 
 
 @pytest.mark.parametrize("shape", [(1, 5, 5, 2), (5, 5), (0, 5, 5, 3), (1, 0, 5, 3)])
 def test_tensors_that_are_no_images(shape):
     with pytest.raises(ImageError, match="shape"):
-        REMOVE.execute(torch.zeros(shape), Alphas())
+        REMOVE.execute(torch.zeros(shape), Layers())
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_tiny_images(size):
-    image, mask = REMOVE.execute(torch.rand((1, *size, 3)), Alphas())
+    image, mask = REMOVE.execute(torch.rand((1, *size, 3)), Layers())
     assert image.shape == (1, *size, 4)
     assert mask.shape == (1, *size)
 
 
 def test_mask_options():
-    (hard,) = MASK.execute(images(), Alphas(), threshold=0.5)
+    (hard,) = MASK.execute(images(), Layers(), threshold=0.5)
     assert set(hard.unique().tolist()) == {0.0, 1.0}
-    (grown,) = MASK.execute(images(), Alphas(), threshold=0.5, grow=2)
+    (grown,) = MASK.execute(images(), Layers(), threshold=0.5, grow=2)
     assert grown.sum() == hard.sum() + 2 * H
-    (shrunk,) = MASK.execute(images(), Alphas(), threshold=0.5, grow=-2)
+    (shrunk,) = MASK.execute(images(), Layers(), threshold=0.5, grow=-2)
     assert shrunk.sum() == hard.sum() - 2 * H
-    (inverted,) = MASK.execute(images(), Alphas(), threshold=0.5, invert=True)
+    (inverted,) = MASK.execute(images(), Layers(), threshold=0.5, invert=True)
     assert torch.equal(inverted, 1 - hard)
-    (soft,) = MASK.execute(images(), Alphas(), threshold=0.5, feather=2.0)
+    (soft,) = MASK.execute(images(), Layers(), threshold=0.5, feather=2.0)
     assert ((soft > 0.01) & (soft < 0.99)).any()
 
 
@@ -213,7 +213,7 @@ def test_background_colour_and_picture():
 
 
 def test_background_of_a_cutout_needs_no_mask():
-    cutout, _ = REMOVE.execute(images(), Alphas())
+    cutout, _ = REMOVE.execute(images(), Layers())
     (image,) = BACKGROUND.execute(cutout, "#ffffff")
     assert image.shape == (1, H, W, 3)
     assert (image[0, 0, 0] == 1).all()
@@ -291,7 +291,7 @@ def test_handle_serves_the_other_protocols():
         def open(self):
             pass
 
-        predict_alpha = Alphas.predict_alpha
+        predict_layers = Layers.predict_layers
         predict = Predicts.predict
 
     handle = SessionHandle(Core())
