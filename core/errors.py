@@ -24,6 +24,10 @@ class ImageError(RembgSessionsError, ValueError):
     """A picture, mask or array that cannot be processed."""
 
 
+class LowConfidenceError(RembgSessionsError, ValueError):
+    """A picture that a model says it cannot cut out."""
+
+
 class ModelPathError(RembgSessionsError, ValueError):
     """A custom model file outside the model folders, or missing."""
 

@@ -721,4 +721,14 @@ MODELS: tuple[ModelSpec, ...] = (
             ),
         ),
     ),
+    ModelSpec(
+        name="backdrop",
+        label="plain backdrop, no download",
+        session_class="PlainBackdropSession",
+        good_for="Solid subjects in front of a plain backdrop: flat, graded or softly shadowed.",
+        licence="MIT",
+        size_hw=None,
+        output=Output.BACKDROP,
+        min_max=False,
+    ),
 )

@@ -24,6 +24,8 @@ class Output(Enum):
     """One score per class, (1, C, H, W): the highest wins."""
     SAM = "sam"
     """An encoder and a decoder that answers prompts."""
+    BACKDROP = "backdrop"
+    """No network: alpha is solved from the colour of a plain backdrop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class ModelSpec:
     commercial
         Whether the licence allows commercial use; None where it does not say.
     custom
-        The user supplies the file; ``weights`` is empty.
+        The user supplies the file; ``weights`` is empty, as it is for models without a file.
     """
 
     name: str

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 from weakref import WeakValueDictionary
 
+from .backdrop_session import BackdropSession
 from .errors import OptionError
 from .models import MODELS
 from .registry import ModelSpec, Output, get_model
@@ -26,7 +27,8 @@ DEFAULT_MODEL = "u2net"
 
 
 def _session_class(spec: ModelSpec) -> type[BaseSession]:
-    base = SamSession if spec.output is Output.SAM else BaseSession
+    special = {Output.SAM: SamSession, Output.BACKDROP: BackdropSession}
+    base = special.get(spec.output, BaseSession)
     return type(spec.session_class, (base,), {"spec": spec, "__doc__": spec.good_for})
 
 

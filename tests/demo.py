@@ -15,7 +15,7 @@ from PIL import Image
 from rembg_sessions.core import new_session, remove
 
 SAMPLE = Path(__file__).parent / "sample" / "dandelion.jpg"
-MODEL = "u2netp"
+MODEL = "backdrop"
 
 
 def checkerboard(size: tuple[int, int], tile: int = 32) -> Image.Image:

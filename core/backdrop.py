@@ -1,0 +1,231 @@
+"""The model without weights: solves alpha where the backdrop is one smooth field of colour."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .backdrop_edge import OPAQUE_DEPTH, Edge, alpha_from_colours, solve_edge
+from .backdrop_field import Field, double, fit_field
+from .bands import in_bands
+from .errors import ImageError, OptionError
+from .foreground import OPAQUE, VISIBLE
+
+Floats = NDArray[np.float32]
+Band = tuple[NDArray[np.intp], Floats]
+
+# Below this confidence a picture has no plain backdrop.
+CONFIDENT = 0.5
+# Longer side of the working size; large pictures keep more detail.
+_WORKING, _WORKING_LARGE, _LARGE = 384, 640, 2048
+_ROWS = 256
+# Working pixels around the subject that its soft edge may reach.
+_MARGIN = 8
+# Spread of the subject's colour around its smooth estimate, in levels.
+_SPREAD = 25.0
+# Shadows fainter than this are not seen.
+_FAINT = 0.03
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """What :func:`solve` found.
+
+    Attributes
+    ----------
+    alpha
+        float32 (H, W), 0 backdrop .. 1 subject.
+    band
+        Flat indices of the N pixels whose alpha is neither invisible nor as good as 1.
+    colours
+        float32 (N, 3), 0..255: their unmixed foreground colours, straight.
+    confidence
+        0..1: how far the picture has a plain backdrop; trust it from ``CONFIDENT`` on.
+    background
+        float32 (h, w, 3), 0..255: the backdrop's colours at working size, shadows included.
+    noise
+        Typical deviation of the backdrop from ``background``, in levels.
+    """
+
+    alpha: Floats
+    band: NDArray[np.intp]
+    colours: Floats
+    confidence: float
+    background: Floats
+    noise: float
+
+
+def low_confidence_message(confidence: float) -> str:
+    """Say that a picture has no plain backdrop, and what to use instead."""
+    return (
+        f"This picture does not seem to have a plain backdrop (confidence {confidence:.2f}, "
+        f"{CONFIDENT:.2f} is needed), so the cut-out is probably wrong. Use a model that "
+        "recognises subjects, such as isnet-general-use or birefnet-general-lite."
+    )
+
+
+def check_options(tolerance: float | None, soft_edge: float | None) -> None:
+    """Raise OptionError where an option of :func:`solve` is out of range."""
+    if tolerance is not None and not 0 < tolerance <= 255:
+        raise OptionError(
+            f"tolerance is {tolerance}; use levels from above 0 to 255, or None to measure it."
+        )
+    if soft_edge is not None and not 0 < soft_edge <= 1000:
+        raise OptionError(
+            f"soft_edge is {soft_edge}; use pixels from above 0 to 1000, or None to measure it."
+        )
+
+
+def solve(
+    image: NDArray[np.uint8],
+    *,
+    tolerance: float | None = None,
+    soft_edge: float | None = None,
+    keep_shadow: bool = False,
+    holes: bool = True,
+) -> Backdrop:
+    """Solve alpha and foreground colours of a subject before a plain backdrop.
+
+    The backdrop's colours B are fitted to the border and refined inside; foreground colours
+    F are carried outwards from the subject; then α follows from I = αF + (1−α)B, helped by
+    the shape of the edge where F and B are alike, and F is unmixed with the α found.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    tolerance
+        Distance from the backdrop's colour, in levels 0..255, up to which a pixel counts as
+        backdrop. None: from the measured noise.
+    soft_edge
+        Width of soft edges in pixels. None: measured.
+    keep_shadow
+        Return the darkening of the backdrop as black of its own alpha instead of cutting it.
+    holes
+        Whether enclosed regions that match the backdrop closely are holes.
+
+    Raises
+    ------
+    ImageError
+        If ``image`` is not uint8 (H, W, 3).
+    OptionError
+        If an option is out of range.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ImageError(f"The picture is {image.dtype} {image.shape}; expected uint8 (H, W, 3).")
+    check_options(tolerance, soft_edge)
+    longer = max(image.shape[:2])
+    factor = math.ceil(longer / (_WORKING if longer <= _LARGE else _WORKING_LARGE))
+    picture = Image.fromarray(image)
+    small = np.asarray(picture.reduce(factor) if factor > 1 else picture, np.float32)
+    small = np.ascontiguousarray(small.transpose(2, 0, 1))
+    field = fit_field(small, tolerance, holes)
+    rows, columns = (np.s_[:], np.s_[:]) if keep_shadow else _extent(field.is_background)
+    part = field.crop(rows, columns)
+    edge = solve_edge(small[:, rows, columns], part, soft_edge / factor if soft_edge else None)
+    shadow = _shadow(part) if keep_shadow else None
+    box = _enlarged(rows, factor), _enlarged(columns, factor)
+    inside, band, colours = _refine(image[box], part, edge, factor, shadow)
+    alpha = np.zeros(image.shape[:2], np.float32)
+    alpha[box] = inside
+    y, x = np.divmod(band, inside.shape[1])
+    band = (y + (box[0].start or 0)) * image.shape[1] + x + (box[1].start or 0)
+    background = field.colours.transpose(1, 2, 0)
+    return Backdrop(alpha, band, colours, field.confidence, background, field.noise)
+
+
+def _extent(background: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns of the subject, with a margin for its soft edge."""
+    found: list[slice] = []
+    for axis in (1, 0):
+        used = np.flatnonzero(~background.all(axis=axis))
+        first, last = (used[0], used[-1]) if len(used) else (0, 0)
+        found.append(np.s_[max(0, int(first) - _MARGIN) : int(last) + 1 + _MARGIN])
+    return found[0], found[1]
+
+
+def _enlarged(part: slice, factor: int) -> slice:
+    return part if part.stop is None else np.s_[part.start * factor : part.stop * factor]
+
+
+def _shadow(field: Field) -> Floats:
+    """Return the opacity (h, w) of black that turns the lit backdrop into the real one."""
+    shade = field.colours.sum(0) / np.maximum(field.lit.sum(0), 1)
+    opacity = np.clip(1 - shade, 0, 1)
+    # shadows fade in where they start to be seen
+    return opacity * np.clip(opacity / _FAINT - 1, 0, 1)
+
+
+def _refine(
+    image: NDArray[np.uint8], field: Field, edge: Edge, factor: int, shadow: Floats | None
+) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """Solve the band between sure backdrop and sure subject at full size."""
+    height, width = image.shape[:2]
+    foreground, background, finer = edge.foreground, field.colours, 1
+    if factor > 1:
+        # one interpolated doubling hides the steps; then the nearest will do
+        foreground, background, finer = double(foreground), double(background), 2
+    stride = background.shape[2]
+    flat_f, flat_b = foreground.reshape(3, -1), background.reshape(3, -1)
+    depth = Image.fromarray(np.clip(edge.depth, -1, 3))
+    dark = None if shadow is None else Image.fromarray(shadow)
+    alpha = np.empty((height, width), np.float32)
+    limit = max(1.8 * field.noise, 3.0)
+
+    def enlarge(values: Image.Image, top: int, bottom: int) -> Floats:
+        if factor == 1:
+            return np.asarray(values.crop((0, top, width, bottom)))
+        box = (0, top / factor, width / factor, bottom / factor)
+        return np.asarray(values.resize((width, bottom - top), Image.Resampling.BILINEAR, box=box))
+
+    def rows(top: int, bottom: int) -> Band:
+        position = enlarge(depth, top, bottom)
+        result = alpha[top:bottom]
+        np.greater(position, 1, out=result, casting="unsafe")
+        at = np.flatnonzero((position > -0.9) & (position < OPAQUE_DEPTH))
+        y, x = np.divmod(at, width)
+        near = (y + top) * finer // factor * stride + x * finer // factor
+        pixels = image[top:bottom].reshape(-1, 3)[at].T.astype(np.float32, order="C")
+        b, f = flat_b[:, near], flat_f[:, near]
+        pixels -= b
+        a, _ = alpha_from_colours(pixels, f - b, position.ravel()[at], limit)
+        a = np.maximum(a, _least_alpha(pixels, b, a, field.noise))
+        a[a < VISIBLE] = 0
+        result.ravel()[at] = a
+        seen = (a >= VISIBLE) & (a < OPAQUE)
+        at, a, pixels, b, f = at[seen], a[seen], pixels[:, seen], b[:, seen], f[:, seen]
+        # F̂ + gain (I − αF̂ − (1−α)B): exact without noise, quiet with it
+        gain = a / (a * a + ((0.3 + field.noise / 2) / _SPREAD) ** 2)
+        colours = np.clip(f + gain * (pixels - a * (f - b)), 0, 255).T
+        if dark is not None:
+            return _over_shadow(result, enlarge(dark, top, bottom), at, colours, top * width)
+        return at + top * width, colours
+
+    def strips(top: int, bottom: int) -> list[Band]:
+        return [rows(start, min(start + _ROWS, bottom)) for start in range(top, bottom, _ROWS)]
+
+    parts = [part for strip in in_bands(strips, height, height * width) for part in strip]
+    band, colours = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return alpha, band, colours
+
+
+def _least_alpha(difference: Floats, background: Floats, alpha: Floats, noise: float) -> Floats:
+    """Return the lowest alpha whose foreground colour exists, as far as noise lets it be told."""
+    room = np.where(difference > 0, 255 - background, background)
+    size = np.abs(difference) - 3 * max(noise, 1)
+    return np.clip((size / np.maximum(room, 8)).max(0, initial=0), 0, 1)
+
+
+def _over_shadow(alpha: Floats, shadow: Floats, at: NDArray[np.intp], colours: Floats, offset: int):
+    """Compose the subject over black of the shadow's opacity, in place."""
+    straight = np.zeros((alpha.size, 3), np.float32)
+    subject = alpha.copy()
+    alpha += (1 - alpha) * shadow
+    band = np.flatnonzero((alpha >= VISIBLE) & (alpha < OPAQUE))
+    straight[at] = colours
+    share = subject.ravel()[band] / alpha.ravel()[band]
+    return band + offset, straight[band] * share[:, None]
