@@ -25,7 +25,7 @@ from .weights import find
 
 STREAM = "-"
 # Formats that keep an alpha channel; the others need --bgcolor or --only-mask.
-_WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga", ".ico")
+_WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,9 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Cancelled.")
         return 130
-    except BrokenPipeError:
-        # whoever read our output has left; keep Python from complaining about it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            # whoever read our output has left; keep Python from complaining about it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            _say(f"error: {error}")
         return 1
 
 
@@ -120,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _cutout(options: argparse.Namespace) -> int:
+    if not options.suffix.startswith("."):
+        options.suffix = f".{options.suffix}"
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
     jobs = _jobs(options)
@@ -147,9 +152,9 @@ def _cutout(options: argparse.Namespace) -> int:
     for source, target in tqdm(jobs, unit="picture", disable=not many):
         try:
             _cut_out_one(source, target, session, options)
-        except (RembgSessionsError, OSError) as error:
+        except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
             if not many:
-                raise _as_ours(error) from error
+                raise
             failed += 1
             tqdm.write(f"{source}: {error}", file=sys.stderr)
     if many:
@@ -177,23 +182,23 @@ def _jobs(options: argparse.Namespace) -> list[tuple[str, str]]:
         raise OptionError(f"The input is a folder; {options.output} must be a folder, too.")
     suffixes = Image.registered_extensions()
     source, target = Path(options.input), Path(options.output)
+    if target.resolve() == source.resolve():
+        raise OptionError("Input and output are the same folder; name another for the cut-outs.")
     jobs: dict[Path, Path] = {}
-    existing = 0
     for path in sorted(source.rglob("*")):
         if path.suffix.lower() not in suffixes or not path.is_file():
             continue
-        if target.resolve() != source.resolve() and path.resolve().is_relative_to(target.resolve()):
+        if path.resolve().is_relative_to(target.resolve()):
             continue  # an output folder inside the input folder
         output = target / path.relative_to(source).with_suffix(options.suffix)
-        if output in jobs or output == path:
-            # a.jpg and a.png: both get their full name
+        if output in jobs:  # a.jpg and a.png: the second gets its full name
             output = output.with_name(f"{path.name}{options.suffix}")
-        if output.exists() and not options.overwrite:
-            existing += 1
-            continue
         jobs[output] = path
+    existing = [] if options.overwrite else [output for output in jobs if output.exists()]
+    for output in existing:
+        del jobs[output]
     if existing:
-        _say(f"{existing} outputs exist already and are kept; add --overwrite to replace them.")
+        _say(f"{len(existing)} outputs exist and are kept; add --overwrite to replace them.")
     return [(str(path), str(output)) for output, path in jobs.items()]
 
 
@@ -201,7 +206,7 @@ def _check_format(target: str, options: argparse.Namespace) -> None:
     from PIL import Image
 
     suffix = (options.suffix if target == STREAM else Path(target).suffix).lower()
-    if suffix not in Image.registered_extensions():
+    if Image.registered_extensions().get(suffix) not in Image.SAVE or suffix == ".ico":
         raise OptionError(f"{suffix or target!r} is no picture format; use for example .png.")
     opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
     if suffix not in _WITH_ALPHA and not opaque:
@@ -246,7 +251,10 @@ def _write(picture: Any, target: str, suffix: str) -> None:
     if suffix.lower() not in _WITH_ALPHA and picture.mode == "RGBA":
         picture = picture.convert("RGB")
     buffer = BytesIO()
-    picture.save(buffer, kind)
+    try:
+        picture.save(buffer, kind)
+    except (OSError, ValueError) as error:  # WebP ends at 16383 pixels, for example
+        raise ImageError(f"{target} cannot be written as {kind}: {error}.") from error
     if target == STREAM:
         sys.stdout.buffer.write(buffer.getvalue())
         sys.stdout.buffer.flush()
@@ -259,10 +267,6 @@ def _write(picture: Any, target: str, suffix: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _as_ours(error: Exception) -> Exception:
-    return error if isinstance(error, RembgSessionsError) else ImageError(str(error))
 
 
 # -- models, download, doctor ------------------------------------------------------------

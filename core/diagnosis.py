@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from .errors import doctor_command
 from .installation import Facts, collect, major
 from .providers import choose, display_name
 
@@ -30,7 +31,7 @@ def missing_runtime_message(error: ImportError) -> str:
     commands = "\n".join(f"  {line}" for line in repair_commands(facts))
     return (
         f"{problems(facts)[0]}\nClose the programs that use it, run\n{commands}\n"
-        "and start again. `rembg-sessions doctor` tells more."
+        f"and start again. `{doctor_command()}` tells more."
     )
 
 

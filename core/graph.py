@@ -8,18 +8,28 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ModelMemoryError, ModelRunError, OptionError, ProviderError, RuntimeMissingError
+from .errors import (
+    ModelMemoryError,
+    ModelRunError,
+    OptionError,
+    ProviderError,
+    RuntimeMissingError,
+    doctor_command,
+)
 from .providers import Choice, display_name, missing_message
 
 _log = logging.getLogger("rembg_sessions")
 
 CPU = "CPUExecutionProvider"
+# ONNX Runtime's documentation: no two threads may run one session of this provider.
+_ONE_AT_A_TIME = "DmlExecutionProvider"
 
 OPTIMIZATION_LEVELS = {
     "disable": "ORT_DISABLE_ALL",
@@ -85,11 +95,12 @@ def session_options(
         options.log_severity_level = 3  # errors; fallbacks are reported by this module
     if threads is None and "OMP_NUM_THREADS" in os.environ:
         text = os.environ["OMP_NUM_THREADS"]
-        if not text.strip().isdigit():
+        outermost = text.split(",")[0].strip()  # OpenMP allows one number per nesting level
+        if not outermost.isdecimal():
             raise OptionError(
                 f"OMP_NUM_THREADS is {text!r}; set it to a whole number, or unset it."
             )
-        threads = int(text)
+        threads = int(outermost)
     if threads is not None:
         if threads < 0:
             raise OptionError(f"threads is {threads}; use 0 for automatic or a positive number.")
@@ -135,12 +146,18 @@ class Graph:
         self._may_fall_back = cpu_fallback or not choice.explicit
         self._providers = list(choice.providers)
         self._lock = threading.Lock()
+        self._running = threading.Lock()
         self._session: Any = None
 
     @property
     def is_open(self) -> bool:
         """Whether the file is loaded at the moment."""
         return self._session is not None
+
+    @property
+    def wanted(self) -> str:
+        """ONNX Runtime's name of the provider that the next opening tries first."""
+        return _name(self._providers[0])
 
     @property
     def provider(self) -> str:
@@ -200,8 +217,10 @@ class Graph:
             name: array if types.get(name) is None else array.astype(types[name], copy=False)
             for name, array in feed.items()
         }
+        alone = session.get_providers()[0] == _ONE_AT_A_TIME
         try:
-            return session.run(None, cast)
+            with self._running if alone else contextlib.nullcontext():
+                return session.run(None, cast)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             text = str(error)
             kind = ModelRunError
@@ -226,14 +245,11 @@ class Graph:
                 self._session = self._open()
 
     def _open(self) -> Any:
-        if self.choice.missing and not self._may_fall_back:
-            raise ProviderError(missing_message(self.choice.missing, _available()))
         if self.choice.missing:
-            _log.warning(
-                "%s Running on %s.",
-                missing_message(self.choice.missing, _available()),
-                display_name(_name(self._providers[0])),
-            )
+            message = missing_message(self.choice.missing, _available())
+            if not self._may_fall_back:
+                raise ProviderError(message)
+            warn_once(f"{message} Running on {display_name(self.wanted)}.")
         try:
             session = self._create(self._providers)
         except ModelRunError as error:
@@ -242,6 +258,7 @@ class Graph:
             if not self._may_fall_back:
                 raise ProviderError(f"{error} The CPU was not allowed to take over.") from error
             _log.warning("%s Running on the CPU.", error)
+            self._providers = [CPU]  # and so it does after the next opening
             return self._create([CPU])
 
         wanted = _name(self._providers[0])
@@ -250,11 +267,12 @@ class Graph:
             message = (
                 f"{display_name(wanted)} was requested for {self.path.name}, but ONNX Runtime "
                 f"could not load it and uses {display_name(active[0])}. Usually its libraries "
-                "are missing or of another version: run `rembg-sessions doctor`."
+                f"are missing or of another version: run `{doctor_command()}`."
             )
             if not self._may_fall_back:
                 raise ProviderError(message)
             _log.warning("%s", message)
+            self._providers = [CPU] if active[0] == CPU else self._providers[1:]
         return session
 
     def _create(self, providers: list[Any]) -> Any:
@@ -274,6 +292,12 @@ class Graph:
             ) from error
         _log.info("Opened %s on %s.", self.path.name, display_name(session.get_providers()[0]))
         return session
+
+
+@lru_cache(maxsize=64)
+def warn_once(message: str) -> None:
+    """Warn about the installation the first time, not for every graph and opening."""
+    _log.warning("%s", message)
 
 
 def _name(provider: Any) -> str:

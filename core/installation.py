@@ -22,8 +22,10 @@ from .providers import Accelerator, host_accelerator, nvidia_driver
 SWITCHES = (
     "U2NET_HOME",
     "REMBG_HOME",
+    "XDG_DATA_HOME",
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
+    "REMBG_SESSIONS_OFFLINE",
     "MODEL_CHECKSUM_DISABLED",
     "OMP_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",

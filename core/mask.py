@@ -134,8 +134,12 @@ def fill_holes(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     from scipy import ndimage
 
     solid = alpha >= 0.5
-    filled = ndimage.binary_fill_holes(solid)
-    return np.where(filled & ~solid, np.float32(1), alpha)
+    holes = ndimage.binary_fill_holes(solid) & ~solid
+    if not holes.any():
+        return alpha
+    # the soft rim of a hole goes with it: what is nearer to the hole than to the outside
+    nearest = ndimage.distance_transform_edt(solid, return_distances=False, return_indices=True)
+    return np.where(holes[tuple(nearest)], np.float32(1), alpha)
 
 
 def keep_largest(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -173,11 +177,10 @@ def refine(
     holes: bool = False,
     largest: bool = False,
     feather_radius: float = 0.0,
-    invert: bool = False,
 ) -> NDArray[np.float32]:
     """Apply the clean-up steps in their useful order.
 
-    Threshold, keep the largest region, fill holes, grow, feather, invert.
+    Threshold, keep the largest region, fill holes, grow, feather.
 
     Parameters
     ----------
@@ -207,5 +210,4 @@ def refine(
         alpha = fill_holes(alpha)
     if grow_pixels:
         alpha = grow(alpha, grow_pixels)
-    alpha = feather(alpha, feather_radius)
-    return 1 - alpha if invert else alpha
+    return feather(alpha, feather_radius)

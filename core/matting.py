@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,9 @@ def _running_and(region: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 
 def estimate_alpha(
-    image: NDArray[np.uint8], trimap: NDArray[np.float32]
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.float32],
+    on_step: Callable[[], None] | None = None,
 ) -> NDArray[np.float32] | None:
     """Solve for alpha with closed-form matting.
 
@@ -96,6 +99,8 @@ def estimate_alpha(
         uint8 (H, W, 3), sRGB.
     trimap
         float32 (H, W): 0, 0.5 or 1.
+    on_step
+        Called between the steps of the solver; may raise to cancel.
 
     Returns
     -------
@@ -115,7 +120,8 @@ def estimate_alpha(
     from pymatting.alpha.estimate_alpha_cf import estimate_alpha_cf
 
     # float64 after the division, as rembg hands them over
-    alpha = estimate_alpha_cf(image / 255.0, trimap.astype(np.float64))
+    steps = {"callback": lambda *_: on_step()} if on_step else {}
+    alpha = estimate_alpha_cf(image / 255.0, trimap.astype(np.float64), cg_kwargs=steps)
     return alpha.astype(np.float32)
 
 
@@ -156,13 +162,14 @@ def matte(
     foreground_threshold: int = 240,
     background_threshold: int = 10,
     erode_size: int = 10,
+    on_step: Callable[[], None] | None = None,
 ) -> NDArray[np.float32]:
     """Refine a mask into an alpha matte; see :func:`trimap_from_mask` for the arguments.
 
     Where there is nothing to solve, the mask itself is returned and a warning says why.
     """
     trimap = trimap_from_mask(mask, foreground_threshold, background_threshold, erode_size)
-    alpha = estimate_alpha(np.asarray(image), trimap)
+    alpha = estimate_alpha(np.asarray(image), trimap, on_step)
     if alpha is None:
         _log.warning(
             "Alpha matting was skipped: the mask leaves no certain foreground or no certain "

@@ -93,8 +93,12 @@ def _decode(source: Any, what: str) -> Image.Image:
     try:
         picture = source if isinstance(source, Image.Image) else Image.open(source)
         picture.load()
-    except (Image.DecompressionBombError, MemoryError):
+    except MemoryError:
         raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{what} is refused: {error} If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+        ) from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{what} is not a picture that Pillow can read.") from error
     except Exception as error:  # decoders raise nearly anything on damaged data

@@ -144,38 +144,39 @@ def remove(
             alpha = preprocess.resize_alpha(alpha, (rgb.height, rgb.width))
             found = preprocess.alpha_to_mask(alpha)
         found = preprocess.resize(found, (rgb.height, rgb.width))
-        if own_alpha is not None:
-            found = ImageChops.darker(found, own_alpha)
         if only_mask:
-            results.append(found)
+            results.append(found if own_alpha is None else ImageChops.darker(found, own_alpha))
         elif alpha is not None:
             colours = matting.estimate_foreground_ml(np.asarray(rgb), alpha)
-            results.append(composite.coloured_cutout(colours, found))
+            results.append(_limit(composite.coloured_cutout(colours, found), own_alpha))
+        elif edge_colours == "estimated":
+            results.append(_limit(composite.estimated_cutout(rgb, found, band), own_alpha))
+        elif edge_colours is None and decontaminate and not putalpha:
+            colours = matting.estimate_foreground_ml(
+                np.asarray(rgb), preprocess.mask_to_alpha(found)
+            )
+            results.append(_limit(composite.coloured_cutout(colours, found), own_alpha))
         else:
-            results.append(_cutout(rgb, found, band, edge_colours, putalpha, decontaminate))
+            straight = edge_colours == "original" or (edge_colours is None and putalpha)
+            cutout = composite.straight_cutout if straight else composite.naive_cutout
+            if own_alpha is not None:
+                found = ImageChops.darker(found, own_alpha)
+            results.append(cutout(rgb, found))
     result = composite.stack(results)
     if colour is not None and not only_mask:
         result = composite.over_colour(result, colour)
     return give_back(result, kind, channel_order)
 
 
-def _cutout(
-    rgb: Image.Image,
-    found: Image.Image,
-    band: Band | None,
-    edge_colours: EdgeColours | None,
-    putalpha: bool,
-    decontaminate: bool,
-) -> Image.Image:
-    if edge_colours == "original" or (edge_colours is None and putalpha):
-        return composite.straight_cutout(rgb, found)
-    if edge_colours == "estimated":
-        return composite.estimated_cutout(rgb, found, band)
-    if edge_colours is None and decontaminate:
-        alpha = preprocess.mask_to_alpha(found)
-        colours = matting.estimate_foreground_ml(np.asarray(rgb), alpha)
-        return composite.coloured_cutout(colours, found)
-    return composite.naive_cutout(rgb, found)
+def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
+    """Make a cut-out at most as opaque as the picture was, and clear what was invisible.
+
+    The colours stay: they were straight before, and are now.
+    """
+    if own_alpha is not None:
+        cutout.putalpha(ImageChops.darker(cutout.getchannel("A"), own_alpha))
+        cutout.paste((0, 0, 0, 0), mask=own_alpha.point([255] + 255 * [0]))
+    return cutout
 
 
 def shrink(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .errors import OptionError
+from .errors import OptionError, doctor_command
 
 AUTO = "Auto"
 
@@ -267,5 +267,5 @@ def missing_message(missing: Sequence[str], available: Sequence[str]) -> str:
             "Uninstall every other onnxruntime package before you install it, because they "
             "overwrite each other's files."
         )
-    parts.append("`rembg-sessions doctor` shows what is installed.")
+    parts.append(f"`{doctor_command()}` shows what is installed.")
     return " ".join(parts)

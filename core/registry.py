@@ -122,6 +122,8 @@ def get_model(name: str) -> ModelSpec:
     """
     from .models import MODELS
 
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnknownModelError(f"{name!r} is no model name; give a name such as u2net.")
     index = {_key(known): spec for spec in MODELS for known in (spec.name, *spec.aliases)}
     spec = index.get(_key(name))
     if spec is not None:

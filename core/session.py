@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import composite, preprocess, weights
-from .errors import OptionError
+from .errors import OptionError, doctor_command
 from .foreground import Band
-from .graph import Graph, import_onnxruntime, session_options
+from .graph import CPU, Graph, import_onnxruntime, session_options, warn_once
 from .providers import GPU_PROVIDERS, choose, host_accelerator
 from .registry import ModelSpec, Output
 
@@ -76,8 +76,14 @@ class BaseSession:
         # everything that can be wrong about the arguments is found before the download
         available = import_onnxruntime().get_available_providers()
         choice = choose(providers, available, runs_on, device_id=device_id)
-        if not choice.explicit and runs_on is None:
-            choice = choose(providers, available, host_accelerator(), device_id=device_id)
+        if not choice.explicit:
+            runs_on = runs_on or host_accelerator()
+            choice = choose(providers, available, runs_on, device_id=device_id)
+            if runs_on != "cpu" and choice.providers == (CPU,):
+                warn_once(
+                    f"This machine has an accelerator ({runs_on}), but the installed onnxruntime "
+                    f"has no provider for it: running on the CPU. `{doctor_command()}` tells more."
+                )
         options = session_options(sess_opts, threads=threads, optimization=optimization)
         self.paths = self.find_weights(model_path, folders, on_progress)
         self.graphs = tuple(
@@ -130,9 +136,8 @@ class BaseSession:
 
     @property
     def uses_gpu(self) -> bool:
-        """Whether a provider that takes video memory is to be tried."""
-        first = self.graphs[0].choice.providers[0]
-        return (first if isinstance(first, str) else first[0]) in GPU_PROVIDERS
+        """Whether it runs, or will try to run, on a provider that takes video memory."""
+        return self.graphs[0].wanted in GPU_PROVIDERS
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from typing import Any
@@ -10,9 +11,11 @@ from weakref import WeakValueDictionary
 from .backdrop_session import BackdropSession
 from .errors import OptionError
 from .models import MODELS
+from .providers import AUTO
 from .registry import ModelSpec, Output, get_model
 from .sam import SamSession
 from .session import BaseSession
+from .weights import home
 
 __all__ = [
     "BaseSession",
@@ -96,8 +99,14 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     :func:`new_session`, without ``sess_opts``.
     """
     session_type = _session_type(model_name, options)
-    settings = {name: value for name, value in options.items() if name != "on_progress"}
-    key = (session_type.spec.name, repr(sorted(settings.items())))
+    settings = {
+        name: str(value) if isinstance(value, os.PathLike) else value
+        for name, value in options.items()
+        if name != "on_progress" and value is not None
+    }
+    if settings.get("providers") == AUTO:
+        del settings["providers"]
+    key = (session_type.spec.name, str(home()), repr(sorted(settings.items())))
     with _lock:
         session = _shared.get(key)
     if session is None or not session.is_current():
@@ -106,6 +115,10 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     with _lock:
         known = _shared.get(key)  # another thread may have been faster
         if known is None or not known.is_current():
+            if known is not None:  # its file was replaced
+                known.close()
+                if known in _recent:
+                    _recent.remove(known)
             _shared[key] = known = session
         session = known
         if session in _recent:

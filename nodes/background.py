@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from ..core.composite import FITS, fit_picture, parse_colour
-from ..core.errors import ImageError
+from ..core.errors import ImageError, OptionError
 from . import convert, host
 
 
@@ -82,6 +82,11 @@ class RemBGApplyBackground:
         if mask is not None:
             alpha = torch.minimum(alpha, convert.check_mask(mask, count, height, width))
         alpha = alpha.clamp(0, 1)[..., None]
+        if rgba[3] < 255 and channels == 4 and background is None:
+            raise OptionError(
+                f"{colour} is half-transparent, and what would show through is the image's own "
+                "background, which a cut-out no longer has. Connect the RGB image and its mask."
+            )
         pictures = None
         if background is not None:
             pictures = convert.check_image(background, "background")
@@ -109,6 +114,9 @@ def _place(
     picture: torch.Tensor, size_hw: tuple[int, int], fit: str, colour: tuple[int, int, int, int]
 ) -> torch.Tensor:
     """Bring a background picture to size, over the colour where it leaves room."""
+    if picture.shape[-1] == 4:
+        behind = torch.tensor(colour[:3]) / 255
+        picture = behind + (picture[..., :3] - behind) * picture[..., 3:].clamp(0, 1)
     source = Image.fromarray(convert.to_levels(picture.numpy()))
     placed = fit_picture(source, size_hw, fit, colour[:3])
     return torch.from_numpy(np.asarray(placed, np.float32) / 255)

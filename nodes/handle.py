@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from ..core.composite import estimated_cutout
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.foreground import Band
+from ..core.preprocess import alpha_to_mask
 from ..core.session import BaseSession
 from . import convert, host
 
@@ -48,21 +50,18 @@ class SessionHandle:
         self, image: Image.Image, **options: Any
     ) -> list[tuple[NDArray[np.float32], Band | None]]:
         """See :meth:`BaseSession.predict_layers`."""
-        host.load(self.session)
-        try:
-            return self.session.predict_layers(image, **self._complete(options))
-        except (ProviderError, ModelMemoryError) as error:
-            host.raise_as_comfy_does(error)
-            raise
+        return self._ask(self.session.predict_layers, image, options)
 
     def predict(self, img: Image.Image, **options: Any) -> list[Image.Image]:
         """See :meth:`BaseSession.predict`."""
-        host.load(self.session)
-        return self.session.predict(img, **self._complete(options))
+        return self._ask(self.session.predict, img, options)
 
     def process(self, img: Image.Image) -> Image.Image:
         """Cut one picture out: RGB in, RGBA out."""
-        return estimated_cutout(img.convert("RGB"), self.predict(img)[0])
+        layers = self.predict_layers(img)
+        alpha = np.maximum.reduce([alpha for alpha, _ in layers])  # one picture: all garments
+        band = layers[0][1] if len(layers) == 1 else None
+        return estimated_cutout(img.convert("RGB"), alpha_to_mask(alpha), band)
 
     def encode_image(self, image: torch.Tensor) -> torch.Tensor:
         """Estimate masks of a batch.
@@ -80,14 +79,22 @@ class SessionHandle:
         masks = []
         for picture in convert.check_image(image).numpy():
             host.check_cancelled()
-            alpha, _ = convert.layers_of(self, convert.to_levels(picture))[0]
-            masks.append(torch.from_numpy(alpha))
+            layers = convert.layers_of(self, convert.to_levels(picture))
+            alphas = [alpha for alpha, _ in layers]
+            masks.append(torch.from_numpy(np.maximum.reduce(alphas)))
         return host.to_output(torch.stack(masks))
 
-    def _complete(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _ask(
+        self, question: Callable[..., Any], image: Image.Image, options: dict[str, Any]
+    ) -> Any:
         if self.cloth_category is not None:
             options.setdefault("cloth_category", self.cloth_category)
-        return options
+        host.load(self.session)
+        try:
+            return question(image, **options)
+        except (ProviderError, ModelMemoryError) as error:
+            host.raise_as_comfy_does(error)
+            raise
 
 
 def describe(session: Any, milliseconds: float, count: int) -> str:

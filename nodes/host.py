@@ -204,9 +204,10 @@ def load(session: BaseSession) -> None:
         session.open()
         return
     patcher = session.companion
-    if patcher is None:
+    if patcher is None or patcher.on_gpu != session.uses_gpu:  # new, or fallen back to the CPU
         patcher = session.companion = _make_patcher(session)
-    if patcher.on_gpu or not session.is_open:
+    registered = any(entry.model is patcher for entry in mm.current_loaded_models)
+    if patcher.on_gpu or not (session.is_open and registered):
         height, width = session.spec.size_hw or (1024, 1024)
         needed = height * width * _BYTES_PER_PIXEL if patcher.on_gpu else 0
         mm.load_models_gpu([patcher], memory_required=needed)

@@ -10,7 +10,7 @@ import torch
 from ..core.mask import refine
 from . import convert, host
 from .handle import describe
-from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_layers
+from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_layers, limit
 from .session import default_handle
 
 
@@ -109,7 +109,7 @@ class RemBGMask:
         for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            for alpha, _ in find_layers(session, picture, levels, sam_prompt=sam_prompt):
+            for alpha, _ in find_layers(session, levels, sam_prompt=sam_prompt):
                 alpha = refine(
                     alpha,
                     level=threshold or None,
@@ -117,9 +117,9 @@ class RemBGMask:
                     holes=fill_holes,
                     largest=keep_largest,
                     feather_radius=feather,
-                    invert=invert,
                 )
-                found.append(torch.from_numpy(alpha))
+                alpha = limit(alpha, picture)
+                found.append(torch.from_numpy(1 - alpha if invert else alpha))
             update(done + 1)
         host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
         return (host.to_output(torch.stack(found)),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,8 @@ class RemBGAlphaMatting:
         count, height, width = pictures.shape[:3]
         masks = convert.check_mask(mask, count, height, width).numpy()
         update = host.progress(count)
-        host.show_text("solving; the first use after installation takes a minute to compile")
+        if "pymatting" not in sys.modules:
+            host.show_text("loading pymatting; after an installation it compiles for a minute")
         refined, cutouts = [], []
         for done, (picture, one) in enumerate(zip(pictures, masks, strict=True)):
             host.check_cancelled()
@@ -92,6 +94,7 @@ class RemBGAlphaMatting:
                 foreground_threshold,
                 background_threshold,
                 erode_size,
+                host.check_cancelled,
             )
             if picture.shape[-1] == 4:
                 alpha = np.minimum(alpha, picture[..., 3])
@@ -101,5 +104,5 @@ class RemBGAlphaMatting:
             cutouts.append(torch.from_numpy(np.dstack([colours, alpha])))
             refined.append(torch.from_numpy(alpha))
             update(done + 1)
-        host.show_text("")
+        host.show_text(f"{count} solved")
         return host.to_output(torch.stack(refined)), host.to_output(torch.stack(cutouts))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..core import mask as masks
 from ..core.composite import parse_colour
-from ..core.errors import OptionError
+from ..core.errors import ImageError, OptionError
 from ..core.foreground import VISIBLE, Band, estimate_band
 from ..core.pipeline import EDGE_COLOURS, shrink
 from ..core.preprocess import resize_alpha
@@ -30,7 +30,6 @@ SESSION_TOOLTIP = (
 
 def find_layers(
     session: Any,
-    image: NDArray[np.float32],
     levels: NDArray[np.uint8],
     max_size: int = 0,
     sam_prompt: str = "",
@@ -41,8 +40,8 @@ def find_layers(
     ----------
     session
         Any session.
-    image, levels
-        float (H, W, 3 or 4), 0..1, and its colours in 8 bit, (H, W, 3).
+    levels
+        uint8 (H, W, 3).
     max_size
         Longer side in pixels to process at most; 0 for no limit.
     sam_prompt
@@ -52,11 +51,14 @@ def find_layers(
     size_hw = levels.shape[:2]
     small, prompt = shrink(Image.fromarray(levels), max_size, prompt)
     layers = convert.layers_of(session, np.asarray(small), prompt)
-    if small.size != (size_hw[1], size_hw[0]):
-        layers = [(resize_alpha(alpha, size_hw), None) for alpha, _ in layers]
-    if image.shape[-1] == 4:  # what was transparent stays so
-        layers = [(np.minimum(alpha, image[..., 3]), band) for alpha, band in layers]
-    return layers
+    if small.size == (size_hw[1], size_hw[0]):
+        return layers
+    return [(resize_alpha(alpha, size_hw), None) for alpha, _ in layers]
+
+
+def limit(alpha: NDArray[np.float32], image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return alpha, at most as opaque as a picture (H, W, 3 or 4) was: what is gone stays so."""
+    return alpha if image.shape[-1] == 3 else np.minimum(alpha, np.clip(image[..., 3], 0, 1))
 
 
 def cut_out(
@@ -69,11 +71,14 @@ def cut_out(
 ) -> None:
     """Write the colours of one picture and alpha to ``out``, (H, W, 4), straight alpha.
 
+    Edge colours follow the session's alpha; an alpha channel that the picture had already
+    only limits the result, because its colours are straight.
     Colour is cleared where alpha is below one level of 8 bit, so that dropping alpha later
     does not bring the old background back.
     """
+    limited = limit(alpha, image)
     for rows in convert.row_blocks(levels):
-        weight = alpha[rows]
+        weight = limited[rows]
         out[rows, :, 3] = weight
         if edge_colours != "naive":
             weight = (weight >= VISIBLE).astype(np.float32)
@@ -81,6 +86,9 @@ def cut_out(
             np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
     if edge_colours == "estimated":
         pixels, colours = estimate_band(levels, alpha) if band is None else band
+        if limited is not alpha:
+            seen = limited.ravel()[pixels] >= VISIBLE
+            pixels, colours = pixels[seen], colours[seen]
         out.reshape(-1, 4)[pixels, :3] = colours / 255
 
 
@@ -199,16 +207,21 @@ class RemBGRemove:
         for i, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            layers = find_layers(session, picture, levels, max_size, sam_prompt)
+            layers = find_layers(session, levels, max_size, sam_prompt)
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]
                 results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
                 found = np.empty((total, *size_hw), np.float32)
+            if len(layers) * len(pictures) != len(results):
+                raise ImageError(
+                    f"The session answered with {len(layers)} masks for image {i + 1}, with "
+                    f"{len(results) // len(pictures)} for the first; it must be the same number."
+                )
             for at, (alpha, band) in enumerate(layers, i * len(layers)):
                 if post_process:
                     smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
                     alpha, band = smooth.astype(np.float32) / 255, None
-                found[at] = alpha
+                found[at] = limit(alpha, picture)
                 cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
                 cut_out(picture, levels, alpha, band, edge_colours, cutout)
                 if colour:

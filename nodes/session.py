@@ -172,7 +172,9 @@ class RemBGSession:
         return True
 
     @classmethod
-    def IS_CHANGED(cls, model: str, custom_model: str = _NO_FILE, **_: Any) -> str:
+    def IS_CHANGED(cls, model: str | None, custom_model: str | None = _NO_FILE, **_: Any) -> str:
+        if model is None or custom_model is None:  # linked: their nodes decide
+            return ""
         try:
             return _stamp(get_model(model), custom_model)
         except RembgSessionsError:

@@ -87,6 +87,27 @@ def test_folder_keeps_existing_outputs(folder, tmp_path, capsys):
     assert "2 outputs exist" in capsys.readouterr().err
 
 
+def test_same_folder_is_refused(folder, capsys):
+    assert cli.main(["cutout", str(folder), str(folder)]) == 1
+    assert "same folder" in capsys.readouterr().err
+
+
+def test_a_bomb_stops_no_folder(folder, tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (300, 300)).save(folder / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    assert cli.main(["cutout", str(folder), str(tmp_path / "out")]) == 1
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+    assert "bomb.png" in capsys.readouterr().err
+
+
+def test_a_second_run_finds_new_files_of_the_same_stem(folder, tmp_path):
+    target = tmp_path / "out"
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    Image.new("RGB", (8, 8), (0, 0, 255)).save(folder / "a.webp")
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    assert {path.name for path in target.glob("a*")} == {"a.png", "a.webp.png"}
+
+
 def test_folder_into_itself_does_not_cut_its_outputs(folder):
     inside = folder / "out"
     assert cli.main(["cutout", str(folder), str(inside)]) == 0
@@ -106,11 +127,12 @@ def test_names_that_differ_by_suffix_only(folder, tmp_path):
     [
         (["--bgcolor", "nonsense"], "colour"),
         (["--max-size", "0"], "max_size"),
-        (["--model-path", "x.onnx", "--suffix", ".nope"], ""),
+        (["--suffix", ".nope"], "no picture format"),
+        (["--suffix", ".psd"], "no picture format"),  # Pillow reads it only
     ],
 )
 def test_bad_arguments(folder, tmp_path, capsys, arguments, said):
-    target = tmp_path / ("x.nope" if ".nope" in arguments else "x.png")
+    target = tmp_path / f"x{arguments[1] if arguments[0] == '--suffix' else '.png'}"
     assert cli.main(["cutout", str(folder / "a.png"), str(target), *arguments]) == 1
     assert said in capsys.readouterr().err
     assert not target.exists()

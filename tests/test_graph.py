@@ -302,7 +302,7 @@ def test_options_of_the_caller_are_passed_through_and_win(monkeypatch, network):
     assert counts(used) == (1, 3)
 
 
-@pytest.mark.parametrize("text", ["", "four", "-1", "1.5", "2,2"])
+@pytest.mark.parametrize("text", ["", "four", "-1", "1.5", ",2", "²"])
 def test_a_thread_count_that_is_no_number(text, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     with pytest.raises(OptionError, match=r"OMP_NUM_THREADS is .*whole number, or unset it"):

@@ -121,16 +121,14 @@ def test_refine_applies_the_steps_in_order():
     alpha[13:16, 18:22] = 0.2  # a hole
     alpha[30:33, 5:8] = 0.9  # a speck
     alpha[9, 15:30] = 0.3  # a faint rim
-    refined = mask.refine(alpha, level=0.5, grow_pixels=2, holes=True, largest=True, invert=True)
-    np.testing.assert_array_equal(refined, 1 - mask.grow(square(), 2))
+    refined = mask.refine(alpha, level=0.5, grow_pixels=2, holes=True, largest=True)
+    np.testing.assert_array_equal(refined, mask.grow(square(), 2))
     assert refined.dtype == np.float32
 
 
 def test_refine_does_not_change_its_input():
     alpha = square()
-    mask.refine(
-        alpha, level=0.5, grow_pixels=1, holes=True, largest=True, feather_radius=1, invert=True
-    )
+    mask.refine(alpha, level=0.5, grow_pixels=1, holes=True, largest=True, feather_radius=1)
     np.testing.assert_array_equal(alpha, square())
 
 
@@ -143,3 +141,13 @@ def test_a_threshold_out_of_range(level):
 def test_a_negative_feather():
     with pytest.raises(OptionError, match=r"feather is -1\.0; use 0 or a positive radius"):
         mask.refine(square(), feather_radius=-1.0)
+
+
+def test_a_filled_hole_leaves_no_rim():
+    alpha = mask.feather(np.pad(np.zeros((30, 30), np.float32), 30, constant_values=1), 3)
+    alpha = np.pad(alpha, 20)
+    filled = mask.fill_holes(alpha)
+    assert filled[45:85, 45:85].min() == 1
+    np.testing.assert_array_equal(filled[:20], alpha[:20])
+    outer = (alpha > 0) & (alpha < 0.5) & (np.indices(alpha.shape)[0] < 30)
+    np.testing.assert_array_equal(filled[outer], alpha[outer])

@@ -143,6 +143,61 @@ def test_max_size_keeps_the_size_and_the_colours():
     assert (mask[0] - torch.from_numpy(ramp_alpha(120, 200))).abs().mean() < 0.05
 
 
+def test_existing_alpha_limits_a_binary_mask_too():
+    source = images(1, 4)
+    source[..., 3] = 0.6
+    source[:, :4, -4:, 3] = 0
+    image, mask = REMOVE.execute(source, Layers(), post_process=True)
+    assert mask.max() == image[..., 3].max() == np.float32(0.6)
+    (filled,) = MASK.execute(source, Layers(), fill_holes=True)
+    assert filled[0, :4, -4:].max() == 0
+
+
+def test_cutting_a_cutout_again_keeps_its_colours():
+    source = torch.full((1, H, W, 4), 0.4)
+    source[0, :, : W // 2, 3] = torch.linspace(0, 1, W // 2)
+
+    class Full(Layers):
+        def predict_layers(self, image, **options):
+            return [(np.ones((image.height, image.width), np.float32), None)]
+
+    image, mask = REMOVE.execute(source, Full())
+    seen = mask[0] > 1 / 255
+    torch.testing.assert_close(image[0][seen][:, :3], torch.full_like(image[0][seen][:, :3], 0.4))
+    torch.testing.assert_close(mask, torch.where(mask > 0, source[..., 3], 0.0))
+
+
+def test_sessions_that_change_their_mind():
+    class Moody(Layers):
+        calls = 0
+
+        def predict_layers(self, image, **options):
+            self.calls += 1
+            return self.calls * super().predict_layers(image)
+
+    with pytest.raises(ImageError, match="2 masks for image 2"):
+        REMOVE.execute(images(3), Moody())
+
+
+def test_linked_model():
+    assert SESSION.IS_CHANGED(None) == ""
+    assert SESSION.IS_CHANGED("u2net", custom_model=None) == ""
+    assert isinstance(SESSION.VALIDATE_INPUTS(5), str)
+
+
+def test_half_transparent_colour():
+    source, mask = images(), torch.from_numpy(ramp_alpha())
+    (image,) = BACKGROUND.execute(source, "#ffffff80", mask=mask)
+    expected = (128 * 1 + 127 * source[0, 0, 0]) / 255
+    torch.testing.assert_close(image[0, 0, 0], expected)
+    cutout, _ = REMOVE.execute(source, Layers())
+    with pytest.raises(OptionError, match="half-transparent"):
+        BACKGROUND.execute(cutout, "#ffffff80")
+    hidden = torch.tensor([1.0, 0, 0, 0]).expand(1, 6, 6, 4)  # red that nobody should see
+    (image,) = BACKGROUND.execute(source, "#0f0", mask=mask, background=hidden)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 1, 0]))
+
+
 def test_post_process_is_binary():
     _, mask = REMOVE.execute(images(), Layers(), post_process=True)
     assert set(mask.unique().tolist()) == {0.0, 1.0}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rembg_sessions.core import providers
-from rembg_sessions.core.errors import OptionError
+from rembg_sessions.core.errors import OptionError, doctor_command
 from rembg_sessions.core.providers import (
     AUTO,
     CHOICES,
@@ -212,7 +212,7 @@ def test_the_request_is_left_alone():
 def test_missing_message_says_what_to_install(short):
     text = missing_message([PROVIDERS[short]], CPU_WHEEL)
     assert text.startswith(f"{short} was requested, but this onnxruntime has only Azure and CPU.")
-    assert "rembg-sessions doctor" in text
+    assert doctor_command() in text
     assert text.endswith(".")
     packages = {
         "CUDA": "onnxruntime-gpu",

@@ -67,7 +67,7 @@ def test_rows(spec):
     assert "NC" not in spec.licence or spec.commercial is False
     assert all(0 <= value <= 1 for value in (*spec.mean, *spec.std)) and min(spec.std) > 0
     if spec.size_hw is None:
-        assert spec.short_side or spec.output is Output.SAM
+        assert spec.short_side or spec.output in (Output.SAM, Output.BACKDROP)
     else:
         assert min(spec.size_hw) >= 320
     if spec.output in (Output.LABELS, Output.SAM):
@@ -76,7 +76,7 @@ def test_rows(spec):
 
 @pytest.mark.parametrize("spec", MODELS, ids=lambda spec: spec.name)
 def test_files(spec):
-    assert bool(spec.weights) != spec.custom
+    assert bool(spec.weights) != (spec.custom or spec.output is Output.BACKDROP)
     if spec.output is Output.SAM:
         encoder, decoder = [file.file for file in spec.weights if file.file.endswith(".onnx")]
         assert "encoder" in encoder and "decoder" in decoder

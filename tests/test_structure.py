@@ -23,7 +23,7 @@ HOST = {
 HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch", "onnx", "rembg"}
 # Pure maths: arrays and pictures in, arrays and pictures out.
 MATHS = {"bands", "composite", "foreground", "mask", "matting", "picture", "regions"}
-MATHS |= {"backdrop", "backdrop_field"}
+MATHS |= {"backdrop", "backdrop_edge", "backdrop_field"}
 MATHS_IMPORTS = {"numpy", "PIL", "scipy", "pymatting", *sys.stdlib_module_names}
 
 FORBIDDEN_IMPORTS = {"pickle", "subprocess", "pip", "imp", "marshal", "shelve", "cv2"}
