@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import composite, preprocess
 from .backdrop import CONFIDENT, Backdrop, check_options, low_confidence_message, solve
 from .errors import LowConfidenceError, OptionError
 from .foreground import Band
@@ -130,12 +129,6 @@ class BackdropSession(BaseSession):
                 raise LowConfidenceError(message)
             _log.warning(message)
         return solved
-
-    def process(self, img: Image.Image) -> Image.Image:
-        """Cut one picture out: RGB in, RGBA out with unmixed foreground colours."""
-        ((alpha, band),) = self.predict_layers(img)
-        mask = preprocess.alpha_to_mask(alpha)
-        return composite.estimated_cutout(img.convert("RGB"), mask, band)
 
     def predict_layers(
         self, image: Image.Image, **options: Any

@@ -275,7 +275,7 @@ def _write(picture: Any, target: str, suffix: str) -> None:
 def _models(options: argparse.Namespace) -> int:
     rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "GOOD FOR")]
     for spec in MODELS:
-        installed = "" if spec.custom else ("yes" if find(spec) else "no")
+        installed = "" if spec.custom else ("yes" if find(spec) is not None else "no")
         rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for row in rows:

@@ -233,9 +233,16 @@ class BaseSession:
         small = [Image.fromarray((alpha * 255).astype(np.uint8)) for alpha in alphas]
         return [preprocess.resize(mask, size_hw) for mask in small]
 
-    def process(self, img: Image.Image) -> Image.Image:
-        """Cut one picture out: RGB in, RGBA out with estimated foreground colours."""
-        return composite.estimated_cutout(img.convert("RGB"), self.predict(img)[0])
+    def process(self, img: Image.Image, **options: Any) -> Image.Image:
+        """Cut one picture out: RGB in, RGBA out with estimated foreground colours.
+
+        Options as in :meth:`predict_alpha`; several masks are joined.
+        """
+        layers = self.predict_layers(img, **options)
+        alpha = np.maximum.reduce([alpha for alpha, _ in layers])
+        band = layers[0][1] if len(layers) == 1 else None
+        mask = preprocess.alpha_to_mask(alpha)
+        return composite.estimated_cutout(img.convert("RGB"), mask, band)
 
     def normalize(
         self,

@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.composite import estimated_cutout
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.foreground import Band
-from ..core.preprocess import alpha_to_mask
 from ..core.session import BaseSession
 from . import convert, host
 
@@ -58,10 +56,7 @@ class SessionHandle:
 
     def process(self, img: Image.Image) -> Image.Image:
         """Cut one picture out: RGB in, RGBA out."""
-        layers = self.predict_layers(img)
-        alpha = np.maximum.reduce([alpha for alpha, _ in layers])  # one picture: all garments
-        band = layers[0][1] if len(layers) == 1 else None
-        return estimated_cutout(img.convert("RGB"), alpha_to_mask(alpha), band)
+        return self._ask(self.session.process, img, {})
 
     def encode_image(self, image: torch.Tensor) -> torch.Tensor:
         """Estimate masks of a batch.

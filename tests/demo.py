@@ -14,7 +14,7 @@ from PIL import Image
 
 from rembg_sessions.core import new_session, remove
 
-SAMPLE = Path(__file__).parent / "sample" / "dandelion.jpg"
+SAMPLE = Path(__file__).parent / "sample" / "thistle.jpg"
 MODEL = "backdrop"
 
 

@@ -347,7 +347,7 @@ def test_handle_serves_the_other_protocols():
             pass
 
         predict_layers = Layers.predict_layers
-        predict = Predicts.predict
+        process = Processes.process
 
     handle = SessionHandle(Core())
     masks = handle.encode_image(images(2))

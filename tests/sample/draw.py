@@ -1,8 +1,8 @@
-"""Draws the sample picture: a dandelion clock in front of a graded backdrop.
+"""Draws the sample picture: a thistle in front of a graded backdrop.
 
     python tests/sample/draw.py
 
-Hundreds of hairs thinner than a pixel make its edge; one stem leaves the picture.
+Thousands of hairs thinner than a pixel make its edge; one stem leaves the picture.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 SIDE = 1024
 FINE = 3  # drawn this much larger, then averaged: that makes the soft edges
-TARGET = Path(__file__).with_name("dandelion.jpg")
+TARGET = Path(__file__).with_name("thistle.jpg")
 
 
 def draw_layer(rng: random.Random) -> Image.Image:
@@ -33,25 +33,17 @@ def draw_layer(rng: random.Random) -> Image.Image:
     line(stem, (122, 140, 62, 255), 13 * FINE)
     line([(x - 2.5 * FINE, y) for x, y in stem], (160, 176, 92, 255), 3 * FINE)
 
-    for _ in range(420):  # the seeds' stalks, and a parachute of hairs on each
-        angle, reach = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 1) ** 0.5
-        length = 300 * FINE * reach
-        tip = (cx + length * math.cos(angle), cy + length * math.sin(angle))
-        foot = (cx + 34 * FINE * math.cos(angle), cy + 34 * FINE * math.sin(angle))
-        tone = rng.randint(196, 236)
-        line([foot, tip], (tone - 40, tone - 52, tone - 88, 255), 1)
-        for hair in range(11):
-            spread = angle + (hair - 5) * 0.27 + rng.uniform(-0.06, 0.06)
-            hair_length = rng.uniform(38, 64) * FINE
-            end = (tip[0] + hair_length * math.cos(spread), tip[1] + hair_length * math.sin(spread))
-            line([tip, end], (tone + 16, tone + 14, tone + 8, 255), 1)
-        seed = 3 * FINE
-        line([foot, (foot[0] + seed * math.cos(angle), foot[1] + seed * math.sin(angle))],
-             (96, 62, 34, 255), 3 * FINE)  # fmt: skip
-    radius = 36 * FINE
-    draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=(112, 78, 44, 255))
-    radius = 22 * FINE
-    draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=(150, 112, 66, 255))
+    radius = 225 * FINE
+    draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=(126, 48, 116, 255))
+    for _ in range(9000):  # hairs, denser and longer than the head they grow from
+        angle, start = rng.uniform(0, 2 * math.pi), 215 * FINE * rng.uniform(0.0, 1) ** 0.5
+        length = rng.uniform(30, 95) * FINE
+        bend = angle + rng.uniform(-0.5, 0.5)
+        foot = (cx + start * math.cos(angle), cy + start * math.sin(angle))
+        tip = (foot[0] + length * math.cos(bend), foot[1] + length * math.sin(bend))
+        shade = rng.uniform(0.7, 1)
+        tone = tuple(round(shade * level) for level in (196, 84, 168))
+        line([foot, tip], (*tone, 255), 1 if rng.random() < 0.7 else 2)
     return layer
 
 
