@@ -354,7 +354,7 @@ def test_handle_serves_the_other_protocols():
     assert masks.shape == (2, H, W)
     cutout = handle.process(convert_to_picture(images()[0]))
     assert cutout.mode == "RGBA"
-    assert cutout.getpixel((0, 0)) == (0, 0, 0, 0)
+    assert cutout.getpixel((0, 0))[3] == 0
 
 
 def convert_to_picture(image):

@@ -33,11 +33,11 @@ def draw_layer(rng: random.Random) -> Image.Image:
     line(stem, (122, 140, 62, 255), 13 * FINE)
     line([(x - 2.5 * FINE, y) for x, y in stem], (160, 176, 92, 255), 3 * FINE)
 
-    radius = 225 * FINE
+    radius = 238 * FINE
     draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), fill=(126, 48, 116, 255))
-    for _ in range(9000):  # hairs, denser and longer than the head they grow from
-        angle, start = rng.uniform(0, 2 * math.pi), 215 * FINE * rng.uniform(0.0, 1) ** 0.5
-        length = rng.uniform(30, 95) * FINE
+    for _ in range(14000):  # hairs, denser and longer than the head they grow from
+        angle, start = rng.uniform(0, 2 * math.pi), 232 * FINE * rng.uniform(0, 1) ** 0.4
+        length = rng.uniform(20, 48) * FINE
         bend = angle + rng.uniform(-0.5, 0.5)
         foot = (cx + start * math.cos(angle), cy + start * math.sin(angle))
         tip = (foot[0] + length * math.cos(bend), foot[1] + length * math.sin(bend))
