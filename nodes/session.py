@@ -110,7 +110,8 @@ class RemBGSession:
                     {
                         "default": get_model(DEFAULT_MODEL).choice,
                         "tooltip": "The network. birefnet models have the finest edges and want a "
-                        "GPU; u2net and isnet are quick on a CPU; sam takes points and rectangles.",
+                        "GPU; u2net and isnet are quick on a CPU; sam takes points and rectangles; "
+                        "backdrop needs no download and a plain backdrop.",
                     },
                 ),
                 "providers": (
