@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .diagnosis import diagnose
 from .pipeline import remove, remove_batch
-from .registry import ModelSpec, get_model
+from .registry import get_model
 
 # After this line ``core.sessions`` is the dictionary, as in rembg, no longer the module.
 from .sessions import (
@@ -19,6 +19,7 @@ from .sessions import (
     sessions_class,
     sessions_names,
 )
+from .spec import ModelSpec
 
 __all__ = [
     "BaseSession",

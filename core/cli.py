@@ -18,9 +18,10 @@ from .models import MODELS
 from .picture import open_picture
 from .pipeline import EDGE_COLOURS, remove
 from .providers import AUTO, CHOICES
-from .registry import ModelSpec, get_model
+from .registry import get_model
 from .session import CLOTH_CATEGORIES
 from .sessions import DEFAULT_MODEL, get_session, sessions
+from .spec import ModelSpec
 from .weights import find
 
 STREAM = "-"

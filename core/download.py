@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .errors import WeightsError
-from .registry import WeightFile
+from .spec import WeightFile
 from .transfer import CHUNK, Report, SourceFailed, Transfer, part_path, write_all
 from .weight_file import by_hand, check_room, on_disk, sources
 

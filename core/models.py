@@ -7,7 +7,7 @@ is one row here and one tolerance in the tests.
 
 from __future__ import annotations
 
-from .registry import HubFile, ModelSpec, Output, WeightFile
+from .spec import HubFile, ModelSpec, Output, WeightFile
 
 _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
 _BIREFNET = "https://github.com/ZhengPeng7/BiRefNet/releases/download/v1/"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from .bands import in_bands
 from .errors import ModelRunError
-from .registry import ModelSpec, Output
+from .spec import ModelSpec, Output
 
 # Networks of free input size accept very long pictures only up to this ratio.
 _MAX_ASPECT = 4

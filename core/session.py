@@ -16,7 +16,7 @@ from .errors import OptionError, doctor_command
 from .foreground import Band
 from .graph import CPU, Graph, import_onnxruntime, session_options, warn_once
 from .providers import GPU_PROVIDERS, choose, host_accelerator
-from .registry import ModelSpec, Output
+from .spec import ModelSpec, Output
 
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
 

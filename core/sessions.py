@@ -12,9 +12,10 @@ from .backdrop_session import BackdropSession
 from .errors import OptionError
 from .models import MODELS
 from .providers import AUTO
-from .registry import ModelSpec, Output, get_model
+from .registry import get_model
 from .sam import SamSession
 from .session import BaseSession
+from .spec import ModelSpec, Output
 from .weights import home
 
 __all__ = [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from .registry import HubFile, WeightFile
+from .spec import HubFile, WeightFile
 from .weight_file import check_room, expectation, mismatch, on_disk
 
 TIMEOUT = 30.0

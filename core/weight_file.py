@@ -11,7 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from .errors import WeightsError
-from .registry import HubFile, WeightFile
+from .spec import HubFile, WeightFile
 
 _BLOCK = 1 << 20
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from .download import place
 from .errors import ModelPathError, OfflineError, WeightsError
-from .registry import ModelSpec, Output, WeightFile
+from .spec import ModelSpec, Output, WeightFile
 from .transfer import Report
 from .weight_file import expectation, mismatch, urls
 

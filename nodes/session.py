@@ -8,9 +8,10 @@ from typing import Any
 from ..core.errors import OptionError, RembgSessionsError
 from ..core.models import MODELS
 from ..core.providers import CHOICES
-from ..core.registry import ModelSpec, get_model
+from ..core.registry import get_model
 from ..core.session import CLOTH_CATEGORIES
 from ..core.sessions import get_session
+from ..core.spec import ModelSpec
 from ..core.weights import custom_path, find
 from . import host
 from .handle import SessionHandle

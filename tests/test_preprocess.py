@@ -11,7 +11,7 @@ from PIL import Image
 
 from rembg_sessions.core import bands, get_model, preprocess
 from rembg_sessions.core.errors import ModelRunError
-from rembg_sessions.core.registry import Output
+from rembg_sessions.core.spec import Output
 
 U2NET = get_model("u2net")
 MODNET = get_model("modnet")

@@ -11,7 +11,7 @@ import pytest
 from rembg_sessions.core import BaseSession, get_model, sessions, sessions_class, sessions_names
 from rembg_sessions.core.errors import UnknownModelError
 from rembg_sessions.core.models import MODELS
-from rembg_sessions.core.registry import Output
+from rembg_sessions.core.spec import Output
 
 # What saved workflows hold: these strings never change.
 CLASSIC = [

@@ -22,7 +22,7 @@ from huggingface_hub.utils import WeakFileLock
 
 from rembg_sessions.core import download, registry, transfer, weights
 from rembg_sessions.core.errors import ModelPathError, OfflineError, WeightsError
-from rembg_sessions.core.registry import HubFile, ModelSpec, Output, WeightFile
+from rembg_sessions.core.spec import HubFile, ModelSpec, Output, WeightFile
 
 MIB = 1 << 20
 DATA = hashlib.shake_256(b"weights").digest(3 * MIB + 17)
@@ -732,7 +732,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from rembg_sessions.core import weights
-from rembg_sessions.core.registry import ModelSpec, WeightFile
+from rembg_sessions.core.spec import ModelSpec, WeightFile
 
 url, size, sha256, folder = sys.argv[1:]
 file = WeightFile(file="tiny.onnx", url=url, size=int(size), sha256=sha256)
