@@ -135,8 +135,7 @@ class BackdropSession(BaseSession):
     ) -> list[tuple[NDArray[np.float32], Band | None]]:
         """Solve alpha and the colours of soft edges; takes no options."""
         _refuse(options)
-        solved = self.solve(image)
-        return [(solved.alpha, (solved.band, solved.colours))]
+        return layers(self.solve(image))
 
     def normalize(
         self,
@@ -153,6 +152,11 @@ class BackdropSession(BaseSession):
     ) -> list[NDArray[np.float32]]:
         _refuse({"sam_prompt": sam_prompt, "cloth_category": cloth_category})
         return [self.solve(image).alpha]
+
+
+def layers(solved: Backdrop) -> list[tuple[NDArray[np.float32], Band | None]]:
+    """Return a solution in the form of :meth:`BaseSession.predict_layers`."""
+    return [(solved.alpha, (solved.band, solved.colours))]
 
 
 def _refuse(options: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..core.backdrop import CONFIDENT, low_confidence_message
+from ..core.backdrop_session import BackdropSession, layers
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.foreground import Band
 from ..core.session import BaseSession
@@ -33,6 +35,8 @@ class SessionHandle:
     def __init__(self, session: BaseSession, cloth_category: str | None = None):
         self.session = session
         self.cloth_category = cloth_category
+        self.warning = ""
+        """What the user should know about the last picture; nodes show it."""
 
     @property
     def model_name(self) -> str:
@@ -48,6 +52,11 @@ class SessionHandle:
         self, image: Image.Image, **options: Any
     ) -> list[tuple[NDArray[np.float32], Band | None]]:
         """See :meth:`BaseSession.predict_layers`."""
+        if isinstance(self.session, BackdropSession) and not options:
+            solved = self._ask(self.session.solve, image, {})
+            unsure = solved.confidence < CONFIDENT
+            self.warning = low_confidence_message(solved.confidence) if unsure else ""
+            return layers(solved)
         return self._ask(self.session.predict_layers, image, options)
 
     def predict(self, img: Image.Image, **options: Any) -> list[Image.Image]:
@@ -93,8 +102,10 @@ class SessionHandle:
 
 
 def describe(session: Any, milliseconds: float, count: int) -> str:
-    """Return the line shown under a node: model, provider really used, time per picture."""
+    """Return the text shown under a node: model, provider really used, time, and a warning."""
     name = getattr(session, "model_name", type(session).__name__)
     provider = getattr(session, "provider", None)
     place = f" on {provider}" if provider else ""
-    return f"{name}{place}, {milliseconds / max(count, 1):.0f} ms per image"
+    warning = getattr(session, "warning", "")
+    time = f"{milliseconds / max(count, 1):.0f} ms per image"
+    return f"{name}{place}, {time}" + (f". {warning}" if warning else "")

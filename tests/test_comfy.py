@@ -457,6 +457,37 @@ def test_remove_equals_python(server, session, case, options):
     assert not image[image[..., 3] == 0].any()
 
 
+def test_backdrop_needs_no_file(server):
+    """The model without weights, on the sample: the node's pixels are the Python API's."""
+    sample = server.base / "input" / "thistle.png"
+    with Image.open(ROOT / "tests" / "sample" / "thistle.jpg") as picture:
+        picture.save(sample)
+    nodes = {
+        "photo": node("LoadImage", image=sample.name),
+        "session": node("RemBGSession", model="backdrop", providers="Auto"),
+        "cut": on_photo("RemBGRemove"),
+    }
+    (image,) = server.run(nodes | save("image", ("cut", 0)))["image"]
+    expected = remove(sample, session=new_session("backdrop"), edge_colours="estimated")
+    error = difference(image, np.array(expected))
+    assert error.max() <= 1
+    assert 0.1 < (image[..., 3] > 127).mean() < 0.3
+
+
+def test_backdrop_says_that_there_is_none(server, listener):
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(
+        server.base / "input" / "noise.png"
+    )
+    nodes = {
+        "photo": node("LoadImage", image="noise.png"),
+        "session": node("RemBGSession", model="backdrop", providers="Auto"),
+        "cut": on_photo("RemBGRemove"),
+    }
+    prompt = server.queue(nodes | save("image", ("cut", 0)), client="listener")
+    messages = listener.until("executing", node=None, prompt_id=prompt)
+    assert any("does not seem to have a plain backdrop" in text for text in texts(messages, "cut"))
+
+
 def test_remove_post_process_equals_python(server, session, case):
     picture, network = case
     result = server.run(
