@@ -124,7 +124,8 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
         session = known
         if session in _recent:
             _recent.remove(session)
-        _recent.append(session)
+        if session.graphs:  # else there is nothing to keep
+            _recent.append(session)
     return session
 
 
