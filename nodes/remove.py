@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core import mask as masks
+from ..core.bands import in_bands
 from ..core.composite import parse_colour
 from ..core.errors import ImageError, OptionError
 from ..core.foreground import VISIBLE, Band, estimate_band
@@ -77,13 +78,18 @@ def cut_out(
     does not bring the old background back.
     """
     limited = limit(alpha, image)
-    for rows in convert.row_blocks(levels):
-        weight = limited[rows]
-        out[rows, :, 3] = weight
-        if edge_colours != "naive":
-            weight = (weight >= VISIBLE).astype(np.float32)
-        for channel in range(3):  # numpy is slow where the last axis is short
-            np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
+
+    def write(top: int, bottom: int) -> None:
+        for block in convert.row_blocks(levels[top:bottom]):
+            rows = slice(top + block.start, min(top + block.stop, bottom))
+            weight = limited[rows]
+            out[rows, :, 3] = weight
+            if edge_colours != "naive":
+                weight = (weight >= VISIBLE).astype(np.float32)
+            for channel in range(3):  # numpy is slow where the last axis is short
+                np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
+
+    in_bands(write, levels.shape[0], levels.shape[0] * levels.shape[1])
     if edge_colours == "estimated":
         pixels, colours = estimate_band(levels, alpha) if band is None else band
         if limited is not alpha:
@@ -211,7 +217,8 @@ class RemBGRemove:
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]
                 results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
-                found = np.empty((total, *size_hw), np.float32)
+                # transparent results hold their mask already
+                found = np.empty((total, *size_hw), np.float32) if colour else results[..., 3]
             if len(layers) * len(pictures) != len(results):
                 raise ImageError(
                     f"The session answered with {len(layers)} masks for image {i + 1}, with "
@@ -221,10 +228,10 @@ class RemBGRemove:
                 if post_process:
                     smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
                     alpha, band = smooth.astype(np.float32) / 255, None
-                found[at] = limit(alpha, picture)
                 cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
                 cut_out(picture, levels, alpha, band, edge_colours, cutout)
                 if colour:
+                    found[at] = cutout[..., 3]
                     over(cutout, colour, results[at])
             update(i + 1)
         host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
