@@ -83,8 +83,8 @@ class SessionHandle:
         masks = []
         for picture in convert.check_image(image).numpy():
             host.check_cancelled()
-            layers = convert.layers_of(self, convert.to_levels(picture))
-            alphas = [alpha for alpha, _ in layers]
+            found = convert.layers_of(self, convert.to_levels(picture))
+            alphas = [alpha for alpha, _ in found]
             masks.append(torch.from_numpy(np.maximum.reduce(alphas)))
         return host.to_output(torch.stack(masks))
 

@@ -80,14 +80,14 @@ def cut_out(
     limited = limit(alpha, image)
 
     def write(top: int, bottom: int) -> None:
-        for block in convert.row_blocks(levels[top:bottom]):
-            rows = slice(top + block.start, min(top + block.stop, bottom))
-            weight = limited[rows]
-            out[rows, :, 3] = weight
+        source, target, opacity = image[top:bottom], out[top:bottom], limited[top:bottom]
+        for rows in convert.row_blocks(opacity):
+            weight = opacity[rows]
+            target[rows, :, 3] = weight
             if edge_colours != "naive":
                 weight = (weight >= VISIBLE).astype(np.float32)
             for channel in range(3):  # numpy is slow where the last axis is short
-                np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
+                np.multiply(source[rows, :, channel], weight, out=target[rows, :, channel])
 
     in_bands(write, levels.shape[0], levels.shape[0] * levels.shape[1])
     if edge_colours == "estimated":
