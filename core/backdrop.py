@@ -62,9 +62,10 @@ class Backdrop:
 def low_confidence_message(confidence: float) -> str:
     """Say that a picture has no plain backdrop, and what to use instead."""
     return (
-        f"This picture does not seem to have a plain backdrop (confidence {confidence:.2f}, "
-        f"{CONFIDENT:.2f} is needed), so the cut-out is probably wrong. Use a model that "
-        "recognises subjects, such as isnet-general-use or birefnet-general-lite."
+        "This picture does not seem to have a plain backdrop that differs from its subject "
+        f"(confidence {confidence:.2f}, {CONFIDENT:.2f} is needed), so the cut-out is probably "
+        "wrong. Use a model that recognises subjects, such as isnet-general-use or "
+        "birefnet-general-lite."
     )
 
 

@@ -14,6 +14,8 @@ Mask = NDArray[np.bool_]
 
 # Brightness of a shadow as a share of the lit backdrop; brighter is subject, not shadow.
 _SHADES = (0.3, 1.02)
+# Spread of a shadow's darkness, as a share of its mean, below which it is none.
+_EVEN = 0.25
 # A deviation below this share of the strongest one nearby cannot be told from the ringing
 # of JPEG beside a strong edge.
 _RINGING = 0.05
@@ -119,31 +121,39 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
         deviation=found.deviation,
         limits=limits,
         noise=scale,
-        confidence=_confidence(background),
+        confidence=_confidence(background, found.deviation / limits),
     )
 
 
-def _confidence(background: Mask) -> float:
-    """Measure how far a picture has a plain backdrop, 0..1.
+def _confidence(background: Mask, deviation: Floats) -> float:
+    """Measure how far a picture has a plain backdrop and a subject that differs, 0..1.
 
     Low where the backdrop holds little of the border, changes with something else many
-    times along it, is ragged, or is only bars above and below or beside a picture.
+    times along it, is ragged, or is only bars above and below or beside a picture; where
+    nothing stands on it, or what does hardly deviates (``deviation``, as multiples of what
+    is allowed) just inside its outline.
     """
+    if background.all():
+        return 0.0
     border = np.concatenate(
         [background[0], background[1:, -1], background[-1, -2::-1], background[-2:0:-1, 0]]
     )
     share = np.clip((border.mean() - 0.35) / 0.25, 0, 1)
     changes = (border != np.roll(border, 1)).sum() / 2
     steady = np.clip((14 - changes) / 9, 0, 1)
-    rim = (dilate(background) & ~background).sum() / (2 * sum(background.shape))
-    smooth = np.clip((3.2 - rim) / 1.2, 0, 1)
+    length = (dilate(background) & ~background).sum() / (2 * sum(background.shape))
+    smooth = np.clip((3.2 - length) / 1.2, 0, 1)
     rows, columns = (np.flatnonzero(~background.all(axis=axis)) for axis in (1, 0))
     bars = False
     if len(rows):
         spans = len(rows) == background.shape[0], len(columns) == background.shape[1]
         box = background[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         bars = any(spans) and box.mean() < 0.015
-    return 0.0 if bars else float(share * steady * smooth)
+    outline = dilate(background)
+    rim = dilate(dilate(outline)) & ~outline
+    lost = (deviation[rim] < 2).mean() if rim.any() else 0
+    distinct = np.clip(1 - 1.5 * lost, 0, 1)
+    return 0.0 if bars else float(share * steady * smooth * distinct)
 
 
 def dilate(mask: Mask) -> Mask:
@@ -357,6 +367,12 @@ def _shaded(small: Floats, lit: Floats, background: Mask, limit: float, scale: f
     slow = (shade > _SHADES[0]) & (shade < _SHADES[1]) & (off_hue < limit) & (_steep(mean) < slope)
     regions = Regions(slow | known)
     shaded = known | regions.paint(regions.sums(known) > 0)
+    # a shadow fades out; what is evenly dark up to its outline is a subject of the same hue
+    regions = Regions(shaded & ~known)
+    area = np.maximum(regions.area, 1)
+    dark = regions.sums(1 - shade) / area
+    spread = regions.sums((1 - shade) ** 2) / area - dark**2
+    shaded &= ~regions.paint((spread < (_EVEN * dark) ** 2) & (dark > 0))
     height, width = background.shape
     return shaded.repeat(block, 0).repeat(block, 1)[:height, :width]
 

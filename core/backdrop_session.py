@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .backdrop import CONFIDENT, Backdrop, check_options, low_confidence_message, solve
-from .errors import LowConfidenceError, OptionError
+from .errors import LowConfidenceError, OptionError, ProviderError
 from .foreground import Band
+from .graph import CPU
+from .providers import choose, display_name
 from .session import BaseSession
 
 _log = logging.getLogger("rembg_sessions")
@@ -29,8 +31,9 @@ class BackdropSession(BaseSession):
     ----------
     model_name, sess_opts, providers, model_path, folders, on_progress, cpu_fallback, runs_on,
     device_id, threads, optimization
-        Accepted as by every session. There is nothing to load or to run elsewhere, so that
-        only a ``model_path`` is refused.
+        Accepted as by every session. There is nothing to load or to run elsewhere: a
+        ``model_path`` is refused, and a provider asked for by name is the CPU, or, as for
+        every session, replaced by it with a warning or (``cpu_fallback=False``) refused.
     tolerance, soft_edge, keep_shadow, holes
         See :func:`.backdrop.solve`.
     strict
@@ -38,7 +41,7 @@ class BackdropSession(BaseSession):
 
     Raises
     ------
-    OptionError
+    OptionError, ProviderError
     """
 
     def __init__(
@@ -62,6 +65,12 @@ class BackdropSession(BaseSession):
         strict: bool = False,
     ):
         check_options(tolerance, soft_edge)
+        choice = choose(providers, (CPU,), None)
+        if choice.missing:
+            message = f"backdrop runs on the CPU only, not on {display_name(choice.missing[0])}."
+            if not cpu_fallback:
+                raise ProviderError(f"{message} Choose Auto or CPU.")
+            _log.warning(message)
         self.model_name = model_name or "backdrop"
         self.paths = self.find_weights(model_path, folders, on_progress)
         self.graphs = ()

@@ -1,4 +1,4 @@
-"""The model without weights, on pictures whose alpha and colours are known exactly."""
+"""The model for plain backdrops, on pictures whose alpha and colours are known exactly."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from rembg_sessions.core.backdrop import CONFIDENT, low_confidence_message, solve
-from rembg_sessions.core.backdrop_session import BackdropSession
-from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError
+from rembg_sessions.core.errors import (
+    ImageError,
+    LowConfidenceError,
+    OptionError,
+    ProviderError,
+)
 from rembg_sessions.core.regions import Regions
+from rembg_sessions.core.sessions import sessions
 
+BackdropSession = sessions["backdrop"]
 SIZE = 240
 RED = (200, 40, 30)
 
@@ -199,6 +205,29 @@ def test_pictures_without_a_plain_backdrop_are_refused(make, caplog):
         BackdropSession(strict=True).predict(image)
 
 
+def test_a_picture_without_a_subject_is_refused():
+    image = over(np.zeros((SIZE, SIZE), np.float32), RED, (246, 245, 243), 1)
+    assert solve(image).confidence < CONFIDENT
+
+
+@pytest.mark.parametrize("darker", [4, 8, 16, 30])
+def test_a_subject_a_little_darker_than_its_backdrop_is_no_shadow(darker):
+    truth = disc(blur=3)
+    backdrop = np.float32((246, 245, 243))
+    found = solve(over(truth, backdrop - darker, backdrop, 1))
+    assert iou(found.alpha, truth) > 0.95
+    assert found.alpha[100:140, 100:140].min() == 1
+
+
+def test_an_outline_that_fades_into_the_backdrop_lowers_the_confidence():
+    y = (np.mgrid[:SIZE, :SIZE][0] / SIZE)[..., None]
+    backdrop = np.float32((246, 245, 243))
+    colours = backdrop - 80 * np.clip(2 * y - 1, 0, 1) * np.float32((0, 1, 1))
+    clear = solve(over(disc(blur=3), RED, backdrop, 1)).confidence
+    faded = solve(over(disc(blur=3), colours, backdrop, 1)).confidence
+    assert clear > 0.95 and faded < 0.9
+
+
 def test_letterbox_bars_are_no_backdrop():
     image = np.zeros((200, 240, 3), np.uint8)
     image[40:160] = np.asarray(photo_like(240))[:120]
@@ -262,13 +291,8 @@ def test_what_is_no_picture(image):
 def test_the_session_behaves_like_the_others():
     session = BackdropSession()
     image = Image.fromarray(over(disc(), RED, (30, 190, 60)))
-    assert (session.provider, session.is_open, session.uses_gpu, session.size) == (
-        "CPU",
-        True,
-        False,
-        0,
-    )
-    assert session.graphs == () and session.paths == ()
+    assert (session.provider, session.uses_gpu) == ("CPU", False)
+    assert session.is_open and session.graphs == () and session.paths == ()
     session.close()
     session.open()
     mask = session.predict(image)[0]
@@ -282,6 +306,18 @@ def test_the_session_behaves_like_the_others():
             session.predict_alpha(image, **wrong)
     with pytest.raises(OptionError, match="model_path"):
         BackdropSession(model_path="x.onnx")
+
+
+def test_a_provider_asked_for_by_name_is_not_replaced_in_silence(caplog):
+    for cpu in (None, "Auto", "CPU", ["CPUExecutionProvider"]):
+        BackdropSession(providers=cpu, cpu_fallback=False)
+    with caplog.at_level(logging.WARNING, "rembg_sessions"):
+        BackdropSession(providers="CUDA")
+    assert "CPU only, not on CUDA" in caplog.text
+    with pytest.raises(ProviderError, match="Auto or CPU"):
+        BackdropSession(providers="CUDA", cpu_fallback=False)
+    with pytest.raises(OptionError):
+        BackdropSession(providers="GeForce")
 
 
 def test_regions_agree_with_scipy():

@@ -69,7 +69,7 @@ SCENES = (
 
 def load_cutouts(folder: Path) -> list[Cutout]:
     """Read the subjects, cropped to their extent with a margin where they end inside."""
-    from rembg_sessions.core.matting import estimate_foreground_ml
+    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
 
     def grey(name: str) -> np.ndarray:
         return np.asarray(Image.open(folder / name).convert("L"), np.float32) / 255
@@ -81,7 +81,9 @@ def load_cutouts(folder: Path) -> list[Cutout]:
         with Image.open(folder / f"{name}.rembg-u2net.png") as cut:
             alpha = np.asarray(cut.getchannel("A"), np.float32) / 255
         photo = np.asarray(Image.open(folder / f"{name}.jpg").convert("RGB"))
-        found.append(_cropped(name, estimate_foreground_ml(photo, alpha), alpha))
+        foreground = estimate_foreground_ml(photo / 255.0, alpha.astype(np.float64))
+        colours = np.where((alpha == 1)[..., None], photo, np.uint8(255 * foreground + 0.5))
+        found.append(_cropped(name, colours, alpha))
     return found
 
 
