@@ -15,6 +15,7 @@ test: $(VENV)/test
 
 bench: $(VENV)/test
 	$(BIN)/python tests/bench/bench.py $(ARGS)
+	$(BIN)/python tests/bench/matting.py $(ARGS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

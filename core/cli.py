@@ -14,14 +14,16 @@ from typing import Any
 from .composite import parse_colour
 from .errors import ImageError, OptionError, RembgSessionsError
 from .graph import OPTIMIZATION_LEVELS
+from .matting import DEFAULT_METHOD, METHODS, check_method
 from .models import MODELS
 from .picture import open_picture
-from .pipeline import EDGE_COLOURS, remove
+from .pipeline import EDGE_COLOURS, choose_method, remove
 from .providers import AUTO, CHOICES
 from .registry import get_model
 from .session import CLOTH_CATEGORIES
 from .sessions import DEFAULT_MODEL, get_session, sessions
-from .spec import ModelSpec
+from .spec import ModelSpec, Output
+from .vitmatte import VARIANTS, get_vitmatte
 from .weights import find
 
 STREAM = "-"
@@ -84,6 +86,17 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--sam-prompt", help="points and rectangles as JSON, for sam models")
     model.add_argument("--cloth-category", choices=CLOTH_CATEGORIES, help="for u2net_cloth_seg")
 
+    plain = cutout.add_argument_group("plain backdrop, for the model backdrop")
+    plain.add_argument(
+        "--tolerance", type=float, help="levels from the backdrop's colour, 0 to 255 (measured)"
+    )
+    plain.add_argument(
+        "--soft-edge", type=float, help="pixels inside the outline where opacity starts (measured)"
+    )
+    plain.add_argument("--keep-shadow", action="store_true", help="as transparent black")
+    plain.add_argument("--no-holes", action="store_true", help="fill enclosed backdrop")
+    plain.add_argument("--strict", action="store_true", help="fail without a plain backdrop")
+
     mask = cutout.add_argument_group("mask and edges")
     mask.add_argument("--only-mask", action="store_true", help="write the mask")
     mask.add_argument("--post-process-mask", action="store_true", help="smooth, hard-edged mask")
@@ -94,19 +107,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     mask.add_argument("--putalpha", action="store_true", help="keep the picture's own colours")
     mask.add_argument(
-        "--decontaminate", action="store_true", help="estimate colours with pymatting"
+        "--decontaminate", action="store_true", help="the same as --edge-colours estimated"
     )
-    mask.add_argument("--alpha-matting", action="store_true", help="refine hair and fur")
+    mask.add_argument("--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, or r,g,b")
+    mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+
+    hair = cutout.add_argument_group("alpha matting, for hair and fur")
+    hair.add_argument("--alpha-matting", action="store_true", help="refine the edge")
+    hair.add_argument(
+        "--matting-method",
+        choices=METHODS,
+        help="; ".join(f"{name}: {row.good_for}" for name, row in METHODS.items())
+        + f" ({DEFAULT_METHOD}; switches matting on)",
+    )
+    hair.add_argument(
+        "--trimap",
+        metavar="FILE",
+        help="black background, grey unknown, white foreground; takes the place of a model",
+    )
+    hair.add_argument("--vitmatte", action="store_true", help="--matting-method vitmatte")
+    hair.add_argument(
+        "--vitmatte-model", choices=VARIANTS, help=f"({VARIANTS[0]}; switches vitmatte on)"
+    )
     for name, default in (
         ("foreground-threshold", 240),
         ("background-threshold", 10),
         ("erode-size", 10),
     ):
-        mask.add_argument(
+        hair.add_argument(
             f"--alpha-matting-{name}", type=int, default=default, help="(%(default)s)"
         )
-    mask.add_argument("--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, or r,g,b")
-    mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+    hair.add_argument(
+        "--alpha-matting-scale-erode",
+        action="store_true",
+        help="the erode size is meant for 1024 pixels, and grows and shrinks with the picture",
+    )
 
     models = commands.add_parser("models", help="list the models")
     models.set_defaults(run=_models)
@@ -134,20 +169,12 @@ def _cutout(options: argparse.Namespace) -> int:
         return 0
     for _, target in jobs:
         _check_format(target, options)
-    with _download_bar() as on_progress:
-        session = get_session(
-            options.model,
-            model_path=options.model_path,
-            providers=options.providers,
-            cpu_fallback=not options.no_cpu_fallback,
-            device_id=options.device_id,
-            threads=options.threads,
-            optimization=options.optimization,
-            on_progress=on_progress,
-        )
-    session.open()
-    failed = 0
     many = options.input != STREAM and Path(options.input).is_dir()
+    if many and options.trimap is not None:
+        raise OptionError("--trimap belongs to one picture; name a file as the input, no folder.")
+    options.vitmatte = options.vitmatte or options.vitmatte_model is not None
+    session, options.vitmatte_model = _open_models(options)
+    failed = 0
     from huggingface_hub.utils import tqdm
 
     for source, target in tqdm(jobs, unit="picture", disable=not many):
@@ -161,6 +188,56 @@ def _cutout(options: argparse.Namespace) -> int:
     if many:
         _say(f"{len(jobs) - failed} cut out on {session.provider}, {failed} failed.")
     return 1 if failed else 0
+
+
+def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Open what the options need: the session, and the model of ViTMatte; None for neither."""
+    settings = {
+        "providers": options.providers,
+        "cpu_fallback": not options.no_cpu_fallback,
+        "device_id": options.device_id,
+        "threads": options.threads,
+        "optimization": options.optimization,
+    }
+    method = _method(options)
+    session = refiner = None
+    with _download_bar() as on_progress:
+        if options.trimap is None:
+            session = get_session(
+                options.model,
+                model_path=options.model_path,
+                on_progress=on_progress,
+                **settings,
+                **_backdrop_options(options),
+            )
+        if method and check_method(method).takes_model:
+            refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
+    for model in (session, refiner):
+        if model is not None:
+            model.open()
+    return session, refiner
+
+
+def _backdrop_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options given of the model for plain backdrops."""
+    given = {
+        "tolerance": options.tolerance,
+        "soft_edge": options.soft_edge,
+        "keep_shadow": options.keep_shadow or None,
+        "holes": False if options.no_holes else None,
+        "strict": options.strict or None,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and get_model(options.model).output is not Output.BACKDROP:
+        names = ", ".join("no-holes" if n == "holes" else n.replace("_", "-") for n in given)
+        raise OptionError(f"Only the model backdrop takes {names}; add `-m backdrop`.")
+    return given
+
+
+def _method(options: argparse.Namespace) -> str:
+    return choose_method(
+        options.alpha_matting, options.vitmatte, options.matting_method, options.trimap
+    )
 
 
 def _jobs(options: argparse.Namespace) -> list[tuple[str, str]]:
@@ -218,7 +295,7 @@ def _check_format(target: str, options: argparse.Namespace) -> None:
 
 def _cut_out_one(source: str, target: str, session: Any, options: argparse.Namespace) -> None:
     edge_colours = options.edge_colours
-    if edge_colours is None and not (options.putalpha or options.decontaminate):
+    if not (edge_colours or options.putalpha or options.decontaminate or _method(options)):
         edge_colours = "estimated"
     picture, _ = open_picture(sys.stdin.buffer.read() if source == STREAM else source)
     result = remove(
@@ -228,6 +305,11 @@ def _cut_out_one(source: str, target: str, session: Any, options: argparse.Names
         alpha_matting_foreground_threshold=options.alpha_matting_foreground_threshold,
         alpha_matting_background_threshold=options.alpha_matting_background_threshold,
         alpha_matting_erode_size=options.alpha_matting_erode_size,
+        alpha_matting_scale_erode=options.alpha_matting_scale_erode,
+        matting_method=options.matting_method,
+        trimap=options.trimap,
+        vitmatte=options.vitmatte,
+        vitmatte_model=options.vitmatte_model,
         only_mask=options.only_mask,
         post_process_mask=options.post_process_mask,
         decontaminate=options.decontaminate,

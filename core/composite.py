@@ -10,9 +10,11 @@ from PIL import Image, ImageColor, ImageOps
 
 from .bands import in_bands
 from .errors import OptionError
-from .foreground import Band, estimate_foreground
+from .foreground import Band, estimate_band
 
 Colour = tuple[int, int, int, int]
+# Pixels that are worked on while they lie in the processor's cache.
+_BLOCK = 1 << 16
 FITS = ("stretch", "fit", "fill", "centre")
 
 
@@ -56,8 +58,44 @@ def estimated_cutout(
 
     ``band`` holds the colours of soft edges where they are known better.
     """
-    alpha = np.asarray(mask, np.float32) / 255
-    return coloured_cutout(estimate_foreground(np.asarray(image), alpha, band), mask)
+    pixels, alpha = np.asarray(image), np.asarray(mask, np.float32) / np.float32(255)
+    return cut_out(pixels, alpha, estimate_band(pixels, alpha) if band is None else band)
+
+
+def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], band: Band) -> Image.Image:
+    """Cut out with foreground colours.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    alpha
+        float32 (H, W), 0..1.
+    band
+        Colours of soft edges, see :func:`.foreground.estimate_band`.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGBA, straight: the picture's own colours where alpha is 1, black where it is 0.
+    """
+    pixels, colours = band
+    height, width = alpha.shape
+    cutout = np.empty((height, width, 4), np.uint8)
+
+    def work(top: int, bottom: int) -> None:
+        step = max(1, _BLOCK // width)
+        for first in range(top, bottom, step):
+            rows = slice(first, min(first + step, bottom))
+            levels = (alpha[rows] * 255 + 0.5).astype(np.uint8)
+            is_seen = (levels > 0).view(np.uint8)
+            for channel in range(3):  # numpy is slow where the last axis is short
+                np.multiply(image[rows, :, channel], is_seen, out=cutout[rows, :, channel])
+            cutout[rows, :, 3] = levels
+
+    in_bands(work, height, alpha.size)
+    cutout.reshape(-1, 4)[pixels, :3] = colours + 0.5
+    return Image.fromarray(cutout)
 
 
 def coloured_cutout(foreground: NDArray[np.uint8], mask: Image.Image) -> Image.Image:

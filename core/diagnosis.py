@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .errors import doctor_command
+from .doctor import doctor_command
 from .installation import Facts, collect, major
 from .providers import choose, display_name
 

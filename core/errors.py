@@ -7,22 +7,6 @@ ComfyUI's dialog or in the shell: it names the value, what is allowed, and the n
 
 from __future__ import annotations
 
-import shutil
-import sys
-from pathlib import Path
-
-
-def doctor_command() -> str:
-    """Return the command line that examines this installation, for error messages.
-
-    The script exists only where the package was installed by pip; ComfyUI runs it from its
-    folder.
-    """
-    if shutil.which("rembg-sessions"):
-        return "rembg-sessions doctor"
-    folder = Path(__file__).resolve().parents[1]
-    return f'cd "{folder}" && "{sys.executable}" -m core.cli doctor'
-
 
 class RembgSessionsError(Exception):
     """Base of every error the pack raises on purpose."""

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .doctor import doctor_command
 from .errors import (
     ModelMemoryError,
     ModelRunError,
     OptionError,
     ProviderError,
     RuntimeMissingError,
-    doctor_command,
 )
 from .providers import Choice, display_name, missing_message
 
@@ -38,11 +38,12 @@ OPTIMIZATION_LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 
-_DTYPES = {
+FLOATS = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+"""ONNX types that arrays are cast to."""
 
 
 def import_onnxruntime() -> Any:
@@ -140,6 +141,8 @@ class Graph:
     def __init__(self, path: Path, choice: Choice, options: Any, *, cpu_fallback: bool = True):
         self.path = path
         self.choice = choice
+        self.fallback = ""
+        """Why the CPU took over from a provider that was wanted; empty while it did not."""
         self.on_out_of_memory: Callable[[], None] | None = None
         """Called once before a run that ran out of memory is tried again."""
         self._options = options
@@ -212,7 +215,7 @@ class Graph:
             return self._run(self.session, feed)
 
     def _run(self, session: Any, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        types = {node.name: _DTYPES.get(node.type) for node in session.get_inputs()}
+        types = {node.name: FLOATS.get(node.type) for node in session.get_inputs()}
         cast = {
             name: array if types.get(name) is None else array.astype(types[name], copy=False)
             for name, array in feed.items()
@@ -230,6 +233,7 @@ class Graph:
                 or "out of memory" in text
             ):
                 kind = ModelMemoryError
+                text = f"it ran out of memory. Choose a smaller model, or free memory. ({text})"
             provider = display_name(session.get_providers()[0])
             raise kind(f"{self.path.name} failed on {provider}: {text}") from error
 
@@ -241,6 +245,7 @@ class Graph:
         with self._lock:
             if self._providers != [CPU]:  # else another thread has already done so
                 _log.warning("%s Running on the CPU from now on.", error)
+                self.fallback = str(error)
                 self._providers = [CPU]
                 self._session = self._open()
 
@@ -250,6 +255,7 @@ class Graph:
             if not self._may_fall_back:
                 raise ProviderError(message)
             warn_once(f"{message} Running on {display_name(self.wanted)}.")
+            self.fallback = message
         try:
             session = self._create(self._providers)
         except ModelRunError as error:
@@ -258,6 +264,7 @@ class Graph:
             if not self._may_fall_back:
                 raise ProviderError(f"{error} The CPU was not allowed to take over.") from error
             _log.warning("%s Running on the CPU.", error)
+            self.fallback = str(error)
             self._providers = [CPU]  # and so it does after the next opening
             return self._create([CPU])
 
@@ -272,6 +279,7 @@ class Graph:
             if not self._may_fall_back:
                 raise ProviderError(message)
             _log.warning("%s", message)
+            self.fallback = message
             self._providers = [CPU] if active[0] == CPU else self._providers[1:]
         return session
 

@@ -1,159 +1,281 @@
-"""Alpha matting: trimap, alpha and foreground colours, by pymatting as rembg calls it."""
+"""Alpha matting: from a picture and a mask, or a trimap, to alpha.
+
+A trimap says what is certain; a method solves the rest. The methods, each in a module that
+explains it:
+
+- :mod:`.closed_form`: the exact solution of closed-form matting (Levin 2008).
+- :mod:`.fast_matting`: the same on a smaller picture, carried up along the colours.
+- :mod:`.guided`: a guided filter of the mask (He 2013); no solver.
+- :mod:`.vitmatte`: a network (Yao 2023).
+- :mod:`.reference`: pymatting, as rembg calls it.
+
+Foreground colours to go with alpha come from :mod:`.foreground`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .errors import OptionError
+from .closed_form import BudgetError, estimate_alpha_closed_form
+from .errors import ImageError, OptionError
+from .fast_matting import estimate_alpha_fast
+from .guided import estimate_alpha_guided
+from .reference import colour_by_pymatting, estimate_alpha_pymatting
+from .trimap import scale_erode_size, trimap_from_mask
+from .vitmatte import VitMatte, estimate_alpha_vitmatte
 
 _log = logging.getLogger("rembg_sessions")
 
 
-def trimap_from_mask(
-    mask: NDArray[np.uint8],
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to estimate alpha.
+
+    Attributes
+    ----------
+    estimate
+        ``estimate(image, trimap, mask=None, *, on_step=None, memory=None) -> alpha``.
+    good_for
+        A few words for help texts.
+    reads_mask
+        Whether the mask itself, not only the trimap, says something to it.
+    takes_model
+        Whether ``estimate`` also takes ``model``, a :class:`.vitmatte.VitMatte`.
+    colour
+        Where colours belong to the method: ``colour(image, alpha) -> RGBA``, uint8; None
+        leaves them to :mod:`.foreground`.
+    """
+
+    estimate: Callable[..., NDArray[np.floating]]
+    good_for: str
+    reads_mask: bool = False
+    takes_model: bool = False
+    colour: Callable[..., NDArray[np.uint8]] | None = None
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "closed-form": Method(
+            estimate=estimate_alpha_closed_form, good_for="exact, at full resolution"
+        ),
+        "fast": Method(
+            estimate=estimate_alpha_fast,
+            good_for="large pictures, solved small and carried up; close to exact",
+        ),
+        "guided": Method(
+            estimate=estimate_alpha_guided,
+            good_for="previews and video, follows the mask, in milliseconds",
+            reads_mask=True,
+        ),
+        "vitmatte": Method(
+            estimate=estimate_alpha_vitmatte,
+            good_for="the finest hair, by a network of 100 MB and more; wants a GPU",
+            takes_model=True,
+        ),
+        "pymatting": Method(
+            estimate=estimate_alpha_pymatting,
+            good_for="comparison, exactly what rembg does, slow",
+            colour=colour_by_pymatting,
+        ),
+    }
+)
+"""Every method by name; the first is the default."""
+DEFAULT_METHOD = next(iter(METHODS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matte:
+    """What matting found for one picture.
+
+    Attributes
+    ----------
+    alpha
+        float32 (H, W), 0..1.
+    trimap
+        float32 (H, W): 0, 0.5 or 1.
+    method
+        Name of the method that really ran; empty where there was nothing to solve.
+    warning
+        A sentence for the user if that is not what was asked for; else empty.
+    cutout
+        uint8 (H, W, 4), where the method brings its own colours; else None.
+    """
+
+    alpha: NDArray[np.float32] = field(repr=False)
+    trimap: NDArray[np.float32] = field(repr=False)
+    method: str
+    warning: str = ""
+    cutout: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+
+def check_method(name: str) -> Method:
+    """Return a method by name.
+
+    Raises
+    ------
+    OptionError
+        If there is none of that name.
+    """
+    if name not in METHODS:
+        raise OptionError(f"There is no matting method {name!r}; use one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def find_matte(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None = None,
+    trimap: NDArray[np.float32] | None = None,
+    *,
+    method: str = DEFAULT_METHOD,
     foreground_threshold: int = 240,
     background_threshold: int = 10,
     erode_size: int = 10,
-) -> NDArray[np.float32]:
-    """Mark what is certainly foreground, certainly background, and unknown.
+    scale_erode: bool = False,
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+    model: VitMatte | None = None,
+) -> Matte:
+    """Refine a mask, or a trimap, into an alpha matte.
+
+    A picture on which there is nothing to solve is never an error: the mask comes back as it
+    is, with a warning. If closed-form matting would take more memory than it may, the fast
+    method takes over, with a warning, too.
 
     Parameters
     ----------
+    image
+        uint8 (H, W, 3), sRGB.
     mask
-        uint8 (H, W), 0..255.
-    foreground_threshold, background_threshold
-        0..255: above the first and below the second a pixel counts as certain.
-    erode_size
-        Side in pixels of the square by which both certain regions shrink, ≥ 0. 0 erodes
-        by a 3×3 cross, as rembg does.
-
-    Returns
-    -------
-    ndarray
-        float32 (H, W): exactly 0, 0.5 or 1.
+        uint8 (H, W), 0..255; may be None if there is a trimap.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1, see :func:`.trimap.read_trimap`; None makes it
+        from the mask.
+    method
+        A name in :data:`METHODS`.
+    foreground_threshold, background_threshold, erode_size
+        See :func:`.trimap.trimap_from_mask`; without effect on a given trimap.
+    scale_erode
+        ``erode_size`` is meant for 1024 pixels, and grows and shrinks with the picture.
+    on_step
+        Called many times a second; may raise to cancel.
+    memory
+        Bytes that closed-form matting may take; None for a quarter of what is free.
+    model
+        For ``vitmatte``: what :func:`.vitmatte.get_vitmatte` returned.
 
     Raises
     ------
     OptionError
         If an argument is out of range.
+    ImageError
+        If sizes differ, or there is neither mask nor trimap.
+    BudgetError
+        If not even the fast method may take what it needs.
+    ModelRunError, ModelMemoryError, ProviderError, WeightsError
+        From ``vitmatte`` only.
     """
-    for name, value in (
-        ("foreground threshold", foreground_threshold),
-        ("background threshold", background_threshold),
-    ):
-        if not 0 <= value <= 255:
-            raise OptionError(f"The {name} is {value}; use a value from 0 to 255.")
-    if erode_size < 0:
-        raise OptionError(f"The erode size is {erode_size}; use 0 or more pixels.")
-    is_foreground = _erode(mask > foreground_threshold, erode_size, outside=False)
-    is_background = _erode(mask < background_threshold, erode_size, outside=True)
-    trimap = np.full(mask.shape, 0.5, np.float32)
-    trimap[is_foreground] = 1
-    trimap[is_background] = 0
-    return trimap
+    row = check_method(method)
+    for name, other in (("mask", mask), ("trimap", trimap)):
+        if other is not None and other.shape != image.shape[:2]:
+            raise ImageError(
+                f"The {name} is {other.shape[1]}×{other.shape[0]} pixels and the picture "
+                f"{image.shape[1]}×{image.shape[0]}; they must have the same size."
+            )
+    given = trimap is not None
+    if trimap is None:
+        if mask is None:
+            raise ImageError("Alpha matting needs a mask or a trimap; pass one of them.")
+        if scale_erode:
+            erode_size = scale_erode_size(erode_size, mask.shape)
+        trimap = trimap_from_mask(mask, foreground_threshold, background_threshold, erode_size)
 
+    obstacle = _obstacle(trimap, given)
+    if obstacle:
+        return _unsolved(image, mask, trimap, row, obstacle)
+    if not (trimap == 0.5).any():  # certain everywhere, which a mask may well be
+        return Matte(alpha=trimap, trimap=trimap, method="")
 
-def _erode(region: NDArray[np.bool_], size: int, *, outside: bool) -> NDArray[np.bool_]:
-    """Binary erosion by a square of ``size``; the same pixels as scipy's, much faster."""
-    if size == 0:
-        padded = np.pad(region, 1, constant_values=outside)
-        return (
-            padded[1:-1, 1:-1]
-            & padded[:-2, 1:-1]
-            & padded[2:, 1:-1]
-            & padded[1:-1, :-2]
-            & padded[1:-1, 2:]
+    options: dict[str, Any] = {"on_step": on_step, "memory": memory}
+    if row.takes_model:
+        options["model"] = model
+    target = None
+    if row.reads_mask and mask is not None:
+        target = np.divide(mask, 255, dtype=np.float32)
+    warning = ""
+    try:
+        alpha = row.estimate(image, trimap, target, **options)
+    except BudgetError as error:
+        if row is METHODS["fast"]:
+            raise
+        alpha, method = estimate_alpha_fast(image, trimap, **options), "fast"
+        warning = (
+            f"{method} matting instead of closed-form, which would take "
+            f"{error.need / 2**20:.0f} MB of memory and may take {error.budget / 2**20:.0f} MB."
         )
-    # scipy puts the origin of an even square right of its centre
-    before, after = size // 2, size - 1 - size // 2
-    result = np.pad(region, ((before, after), (before, after)), constant_values=outside)
-    result = _running_and(result, size)
-    return _running_and(result.T, size).T
+        _log.warning("Alpha matting: %s", warning)
+    except ValueError as error:
+        if row.colour is None:
+            raise
+        # pymatting's own: its iteration found no end
+        return _unsolved(image, mask, trimap, row, f"pymatting gave up ({error}).")
+    cutout = row.colour(image, alpha) if row.colour else None
+    alpha = alpha.astype(np.float32, copy=False)
+    return Matte(alpha=alpha, trimap=trimap, method=method, warning=warning, cutout=cutout)
 
 
-def _running_and(region: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """AND over ``size`` successive rows; the result is ``size - 1`` rows shorter."""
-    width = 1
-    while width < size:  # doubling: two runs of w rows, shifted, make one of 2 w
-        step = min(width, size - width)
-        region = region[:-step] & region[step:]
-        width += step
-    return region
+def _obstacle(trimap: NDArray[np.float32], given: bool) -> str:
+    """Say why there is nothing to solve; empty where there is."""
+    if min(trimap.shape) < 3:
+        return "the picture is less than 3 pixels high or wide."
+    has_foreground, has_background = (trimap == 1).any(), (trimap == 0).any()
+    if given:
+        if not (has_foreground and has_background):
+            colour = "white" if has_background else "black"
+            return f"the trimap has no {colour} pixels. Paint what is certain."
+        if not (trimap == 0.5).any():
+            return "the trimap has no grey pixels. Paint what is unknown grey (128)."
+    elif not has_foreground:
+        return (
+            "the mask leaves no certain foreground. Lower the foreground threshold or the "
+            "erode size."
+        )
+    elif not has_background:
+        return (
+            "the mask leaves no certain background. Raise the background threshold or lower "
+            "the erode size."
+        )
+    return ""
 
 
-def estimate_alpha(
+def _unsolved(
     image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
     trimap: NDArray[np.float32],
-    on_step: Callable[[], None] | None = None,
-) -> NDArray[np.float32] | None:
-    """Solve for alpha with closed-form matting.
-
-    Parameters
-    ----------
-    image
-        uint8 (H, W, 3), sRGB.
-    trimap
-        float32 (H, W): 0, 0.5 or 1.
-    on_step
-        Called between the steps of the solver; may raise to cancel.
-
-    Returns
-    -------
-    ndarray or None
-        float32 (H, W), 0..1; None where the trimap leaves nothing to solve: no certain
-        foreground, no certain background, or a side below 3 pixels.
-
-    References
-    ----------
-    Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008;
-    implementation: pymatting.
-    """
-    if not (trimap == 1).any() or not (trimap == 0).any() or min(trimap.shape) < 3:
-        return None
-    if not (trimap == 0.5).any():
-        return trimap
-    from pymatting.alpha.estimate_alpha_cf import estimate_alpha_cf
-
-    # float64 after the division, as rembg hands them over
-    steps = {"callback": lambda *_: on_step()} if on_step else {}
-    alpha = estimate_alpha_cf(image / 255.0, trimap.astype(np.float64), cg_kwargs=steps)
-    return alpha.astype(np.float32)
-
-
-def estimate_foreground_ml(
-    image: NDArray[np.uint8], alpha: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Estimate foreground colours with pymatting's multi-level method.
-
-    Parameters
-    ----------
-    image
-        uint8 (H, W, 3), sRGB.
-    alpha
-        float32 (H, W), 0..1.
-
-    Returns
-    -------
-    ndarray
-        uint8 (H, W, 3), rounded; where alpha is 1 the picture's own colours.
-
-    References
-    ----------
-    Germer, Uelwer, Conrad, Harmeling: Fast Multi-Level Foreground Estimation, 2020;
-    implementation: pymatting.
-    """
-    if alpha.size == 1:
-        return image  # pymatting would divide by zero
-    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml as estimate
-
-    foreground = estimate(image / 255.0, alpha.astype(np.float64))
-    rounded = (np.clip(foreground, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return np.where((alpha == 1)[..., None], image, rounded)
+    row: Method,
+    obstacle: str,
+) -> Matte:
+    """Return the mask itself, and a warning that says why."""
+    warning = f"Alpha matting was skipped: {obstacle}"
+    _log.warning(warning)
+    if mask is not None:
+        alpha = mask / 255.0
+    else:
+        alpha = trimap
+        certain = trimap[trimap != 0.5]
+        if certain.size and certain.min() == certain.max():
+            # closed-form matting's own answer where one side is missing
+            alpha = np.full_like(trimap, certain[0])
+    cutout = row.colour(image, alpha) if row.colour else None
+    alpha = alpha.astype(np.float32)
+    return Matte(alpha=alpha, trimap=trimap, method="", warning=warning, cutout=cutout)
 
 
 def matte(
@@ -164,16 +286,12 @@ def matte(
     erode_size: int = 10,
     on_step: Callable[[], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Refine a mask into an alpha matte; see :func:`trimap_from_mask` for the arguments.
-
-    Where there is nothing to solve, the mask itself is returned and a warning says why.
-    """
-    trimap = trimap_from_mask(mask, foreground_threshold, background_threshold, erode_size)
-    alpha = estimate_alpha(np.asarray(image), trimap, on_step)
-    if alpha is None:
-        _log.warning(
-            "Alpha matting was skipped: the mask leaves no certain foreground or no certain "
-            "background. Lower the foreground threshold or the erode size."
-        )
-        return mask.astype(np.float32) / 255
-    return alpha
+    """Refine a mask with the default method; see :func:`find_matte`, which tells more."""
+    return find_matte(
+        np.asarray(image),
+        mask,
+        foreground_threshold=foreground_threshold,
+        background_threshold=background_threshold,
+        erode_size=erode_size,
+        on_step=on_step,
+    ).alpha

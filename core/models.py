@@ -3,6 +3,10 @@
 Input recipes, and md5 sums where no sha256 is known, are those of rembg 2.0.86; sha256
 sums and sizes were pinned in at least two independent public lists. A new model
 is one row here and one tolerance in the tests.
+
+Aliases are other names of the same weights: those of their files, and those under which
+other ComfyUI packs list them ("RMBG-2.0", "BiRefNet_lite", "General"), so that saved
+workflows and old scripts find them.
 """
 
 from __future__ import annotations
@@ -179,6 +183,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-general",
         label="general purpose, fine edges",
         session_class="BiRefNetSessionGeneral",
+        aliases=("general",),
         good_for="Fine edges on most subjects; slow without a GPU.",
         licence="MIT",
         output=Output.LOGITS,
@@ -203,6 +208,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-general-lite",
         label="general purpose, fine edges, smaller",
         session_class="BiRefNetSessionGeneralLite",
+        aliases=("birefnet-lite", "general-lite"),
         good_for="Most of birefnet-general's quality from a quarter of the download.",
         licence="MIT",
         output=Output.LOGITS,
@@ -227,6 +233,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-portrait",
         label="portraits",
         session_class="BiRefNetSessionPortrait",
+        aliases=("portrait",),
         good_for="People, with hair.",
         licence="MIT",
         output=Output.LOGITS,
@@ -247,6 +254,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-dis",
         label="thin structures",
         session_class="BiRefNetSessionDIS",
+        aliases=("dis",),
         good_for="Bicycles, fences, branches and other thin structures.",
         licence="MIT",
         output=Output.LOGITS,
@@ -267,6 +275,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-hrsod",
         label="salient objects in large pictures",
         session_class="BiRefNetSessionHRSOD",
+        aliases=("hrsod",),
         good_for="The one eye-catching object of a large picture.",
         licence="MIT",
         output=Output.LOGITS,
@@ -287,6 +296,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-cod",
         label="camouflaged objects",
         session_class="BiRefNetSessionCOD",
+        aliases=("cod",),
         good_for="Subjects that look like what is behind them.",
         licence="MIT",
         output=Output.LOGITS,
@@ -307,6 +317,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-massive",
         label="general purpose, widest training",
         session_class="BiRefNetSessionMassive",
+        aliases=("dis-tr-tes",),
         good_for="Unusual subjects that birefnet-general misses.",
         licence="MIT",
         output=Output.LOGITS,
@@ -327,6 +338,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="bria-rmbg",
         label="general purpose, non-commercial",
         session_class="BriaRmBgSession",
+        aliases=("rmbg-2.0",),
         good_for="Fine edges on product shots and people; non-commercial use only.",
         licence="CC BY-NC 4.0, commercial use needs a BRIA agreement",
         commercial=False,
@@ -402,6 +414,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-hr-matting",
         label="large pictures, soft edges",
         session_class="BiRefNetSessionHrMatting",
+        aliases=("matting-hr",),
         good_for="Hair, fur and glass in pictures of 2048 px and more; needs a large GPU.",
         licence="MIT",
         size_hw=(2048, 2048),
@@ -420,6 +433,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-hr",
         label="large pictures",
         session_class="BiRefNetSessionHr",
+        aliases=("general-hr",),
         good_for="Pictures of 2048 px and more; needs a large GPU.",
         licence="MIT",
         size_hw=(2048, 2048),
@@ -438,6 +452,7 @@ MODELS: tuple[ModelSpec, ...] = (
         name="birefnet-matting",
         label="soft edges",
         session_class="BiRefNetSessionMatting",
+        aliases=("matting",),
         good_for="Hair, fur, glass and other soft edges.",
         licence="MIT",
         scale_by_max=False,
@@ -730,5 +745,53 @@ MODELS: tuple[ModelSpec, ...] = (
         size_hw=None,
         output=Output.BACKDROP,
         min_max=False,
+    ),
+)
+
+
+def _vitmatte(variant: str, sha256: str, label: str, good_for: str, *aliases: str) -> ModelSpec:
+    file = f"vitmatte-{variant}.onnx"
+    return ModelSpec(
+        name=f"vitmatte-{variant}",
+        label=label,
+        session_class="VitMatte",
+        good_for=good_for,
+        licence="Apache-2.0",
+        aliases=(variant, *aliases),
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        scale_by_max=False,
+        output=Output.MATTE,
+        min_max=False,
+        weights=(WeightFile(file=file, url=_RELEASE + file, sha256=sha256),),
+    )
+
+
+# Not among MODELS: these refine a mask and find nothing by themselves. The first is the default.
+VITMATTE: tuple[ModelSpec, ...] = (
+    _vitmatte(
+        "small-distinctions-646",
+        "d232841ac9d9657df3e62f6c92ed425ee25df18d337245cd8b903fc1ba183631",
+        "alpha matting",
+        "Hair and fur in photos.",
+        "vitmatte",
+    ),
+    _vitmatte(
+        "small-composition-1k",
+        "659b9bb2870f80cffbe20dae4c7f18417fbdf68c0195861d24e9082c28373a24",
+        "alpha matting, trained on composites",
+        "Hair and fur in composites and studio pictures.",
+    ),
+    _vitmatte(
+        "base-distinctions-646",
+        "d30190833269c1bec3e37319fe67af151028d3be32f6f60f6663a51b209cc8c1",
+        "alpha matting, large",
+        "Hair and fur in photos; 3.5 times the download, 2.5 times the work.",
+    ),
+    _vitmatte(
+        "base-composition-1k",
+        "87bb10979f816061497ba6867b338c65a05cebd7d1507f6dde92a86382dec1f2",
+        "alpha matting, large, trained on composites",
+        "Hair and fur in composites; 3.5 times the download, 2.5 times the work.",
     ),
 )

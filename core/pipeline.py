@@ -9,13 +9,17 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from . import composite, mask, matting, preprocess
+from . import composite, mask, preprocess
 from .errors import ImageError, OptionError
-from .foreground import Band
+from .foreground import Band, estimate_band
+from .matting import DEFAULT_METHOD, Matte, check_method, find_matte
 from .picture import Kind, Picture, give_back, open_picture, split_alpha
-from .sam import check_prompt, scale_prompt
+from .prompt import check_prompt, scale_prompt
+from .trimap import read_trimap
+from .vitmatte import VitMatte, get_vitmatte
 
 EdgeColours = Literal["naive", "original", "estimated"]
 EDGE_COLOURS: tuple[EdgeColours, ...] = ("estimated", "original", "naive")
@@ -32,7 +36,7 @@ def remove(
     post_process_mask: bool = False,
     decontaminate: bool = False,
     vitmatte: bool = False,
-    vitmatte_model: str | None = None,
+    vitmatte_model: str | VitMatte | None = None,
     bgcolor: str | tuple[int, ...] | None = None,
     force_return_bytes: bool = False,
     *,
@@ -43,6 +47,9 @@ def remove(
     sam_prompt: Any = None,
     cloth_category: str | None = None,
     cc: str | None = None,
+    matting_method: str | None = None,
+    alpha_matting_scale_erode: bool = False,
+    trimap: Picture | None = None,
 ) -> Any:
     """Cut the foreground out of a picture; call-compatible with rembg 2.0.86.
 
@@ -52,19 +59,27 @@ def remove(
         Bytes of an encoded file, a path, a Pillow picture, or an array; see
         :func:`.picture.open_picture`. EXIF orientation is applied.
     alpha_matting
-        Refine the edge with closed-form matting; the three arguments that follow are those
-        of :func:`.matting.trimap_from_mask`. Takes precedence over the edge colours.
+        Refine the edge by alpha matting, and estimate foreground colours to go with it.
+    alpha_matting_foreground_threshold, alpha_matting_background_threshold
+        0..255: mask values above the first are certainly foreground, below the second
+        certainly background.
+    alpha_matting_erode_size
+        Side in pixels of the square by which both certain regions shrink.
     session
         From ``new_session``, from rembg, or any object with ``predict`` or ``process``;
         None uses the shared session of the default model.
     only_mask
-        Return the mask, mode L, instead of a cut-out.
+        Return the mask, mode L, instead of a cut-out: as the session found it, without
+        matting; given a trimap, its alpha.
     post_process_mask
         Smooth the mask and make it binary.
     decontaminate
-        Estimate the foreground colours of soft edges with pymatting's multi-level method.
-    vitmatte, vitmatte_model
-        Not available yet.
+        Estimate the foreground colours of soft edges, as ``edge_colours="estimated"`` does.
+    vitmatte
+        The same as ``alpha_matting`` with the method ``vitmatte``.
+    vitmatte_model
+        For that method: a name in :data:`.vitmatte.VARIANTS`, or what
+        :func:`.vitmatte.get_vitmatte` returned; None takes the first.
     bgcolor
         Colour to put behind the cut-out: (r, g, b), (r, g, b, a), or a string, see
         :func:`.composite.parse_colour`.
@@ -76,7 +91,8 @@ def remove(
         What soft edges are coloured with: ``naive`` (rembg's default: colour times alpha),
         ``original`` (like ``putalpha``) or ``estimated`` (foreground colours, estimated in
         milliseconds and without a compiler). None follows ``putalpha`` and
-        ``decontaminate``.
+        ``decontaminate``; after matting it means ``estimated``, as in rembg, where only
+        ``vitmatte`` respects ``putalpha``.
     max_size
         Process the picture with its longer side at most this many pixels and bring alpha
         back to full size; colours always come from the full-size picture.
@@ -86,6 +102,15 @@ def remove(
         For SAM: a list of points and rectangles as in rembg.
     cloth_category, cc
         For clothes models: ``upper``, ``lower``, ``full`` or ``attire``.
+    matting_method
+        A name in :data:`.matting.METHODS`; switches ``alpha_matting`` on. None takes
+        ``closed-form``. ``pymatting`` gives exactly what rembg gives, colours included.
+    alpha_matting_scale_erode
+        The erode size is meant for 1024 pixels, and grows and shrinks with the picture.
+    trimap
+        Black, grey and white for background, unknown and foreground, see
+        :func:`.trimap.read_trimap`. It takes the place of the mask, so no session is needed
+        or asked, and switches ``alpha_matting`` on.
 
     Returns
     -------
@@ -101,13 +126,12 @@ def remove(
     ModelRunError, ProviderError
         If the model failed.
     """
-    if vitmatte or vitmatte_model is not None:
-        raise OptionError("vitmatte is not available yet; use alpha_matting=True instead.")
     if edge_colours is not None and edge_colours not in EDGE_COLOURS:
         allowed = ", ".join(EDGE_COLOURS)
         raise OptionError(f"edge_colours is {edge_colours!r}; use one of {allowed}.")
     if max_size is not None and max_size < 1:
         raise OptionError(f"max_size is {max_size}; use a number of pixels, or None.")
+    method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)
     if force_return_bytes:
@@ -115,57 +139,125 @@ def remove(
     rgb, own_alpha = split_alpha(picture)
     small, sam_prompt = shrink(rgb, max_size, sam_prompt)
 
-    if session is None:
-        from .sessions import get_session
+    if edge_colours is None and putalpha and (vitmatte or not method):
+        edge_colours = "original"
+    model = None
+    matted = bool(method) and (trimap is not None or not only_mask)
+    if matted and check_method(method).takes_model:
+        given = isinstance(vitmatte_model, VitMatte)
+        model = vitmatte_model if given else get_vitmatte(vitmatte_model)
 
-        session = get_session()
-    options: dict[str, Any] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category or cc}
-    bands: list[Band | None] = []
-    if edge_colours == "estimated" and hasattr(session, "predict_layers"):
-        masks, bands = _predict_layers(session, small, options)
-    else:
-        masks = predict_masks(session, small, **options)
-    if small is not rgb or post_process_mask:
-        bands = []  # they belong to the mask as it was
+    def refine(found: Image.Image | None, drawn: NDArray[np.float32] | None = None) -> Matte:
+        return find_matte(
+            np.asarray(small),
+            None if found is None else np.asarray(found),
+            drawn,
+            method=method,
+            foreground_threshold=alpha_matting_foreground_threshold,
+            background_threshold=alpha_matting_background_threshold,
+            erode_size=alpha_matting_erode_size,
+            scale_erode=alpha_matting_scale_erode,
+            model=model,
+        )
 
     results: list[Image.Image] = []
-    for found, band in zip_longest(masks, bands):
-        if post_process_mask:
-            found = Image.fromarray(mask.post_process(np.asarray(found)))
-        alpha = None
-        if alpha_matting and not only_mask:
-            alpha = matting.matte(
-                small,
-                np.asarray(found),
-                alpha_matting_foreground_threshold,
-                alpha_matting_background_threshold,
-                alpha_matting_erode_size,
-            )
-            alpha = preprocess.resize_alpha(alpha, (rgb.height, rgb.width))
-            found = preprocess.alpha_to_mask(alpha)
-        found = preprocess.resize(found, (rgb.height, rgb.width))
-        if only_mask:
-            results.append(found if own_alpha is None else ImageChops.darker(found, own_alpha))
-        elif alpha is not None:
-            colours = matting.estimate_foreground_ml(np.asarray(rgb), alpha)
-            results.append(_limit(composite.coloured_cutout(colours, found), own_alpha))
-        elif edge_colours == "estimated":
-            results.append(_limit(composite.estimated_cutout(rgb, found, band), own_alpha))
-        elif edge_colours is None and decontaminate and not putalpha:
-            colours = matting.estimate_foreground_ml(
-                np.asarray(rgb), preprocess.mask_to_alpha(found)
-            )
-            results.append(_limit(composite.coloured_cutout(colours, found), own_alpha))
+    if trimap is not None:
+        matte = refine(None, read_trimap(trimap, (small.height, small.width)))
+        cutout = _matte_cutout(rgb, matte, method, edge_colours, own_alpha)
+        results.append(cutout.getchannel("A") if only_mask else cutout)
+    else:
+        if session is None:
+            from .sessions import get_session
+
+            session = get_session()
+        options = {"sam_prompt": sam_prompt, "cloth_category": cloth_category or cc}
+        bands: list[Band | None] = []
+        if edge_colours == "estimated" and not method and hasattr(session, "predict_layers"):
+            masks, bands = _predict_layers(session, small, options)
         else:
-            straight = edge_colours == "original" or (edge_colours is None and putalpha)
-            cutout = composite.straight_cutout if straight else composite.naive_cutout
-            if own_alpha is not None:
-                found = ImageChops.darker(found, own_alpha)
-            results.append(cutout(rgb, found))
+            masks = predict_masks(session, small, **options)
+        if small is not rgb or post_process_mask:
+            bands = []  # they belong to the mask as it was
+        for found, band in zip_longest(masks, bands):
+            if post_process_mask:
+                found = Image.fromarray(mask.post_process(np.asarray(found)))
+            if matted:
+                matte = refine(found)
+                results.append(_matte_cutout(rgb, matte, method, edge_colours, own_alpha))
+                continue
+            found = preprocess.resize(found, (rgb.height, rgb.width))
+            if only_mask:
+                results.append(_darker(found, own_alpha))
+            else:
+                colours = edge_colours or ("estimated" if decontaminate else "naive")
+                results.append(_mask_cutout(rgb, found, band, colours, own_alpha))
     result = composite.stack(results)
     if colour is not None and not only_mask:
         result = composite.over_colour(result, colour)
     return give_back(result, kind, channel_order)
+
+
+def choose_method(
+    alpha_matting: bool, vitmatte: bool, name: str | None, trimap: Picture | None
+) -> str:
+    """Return the matting method that arguments of :func:`remove` ask for; empty for none.
+
+    Raises
+    ------
+    OptionError
+        If they contradict each other, or there is no such method.
+    """
+    if name is not None:
+        check_method(name)
+    if vitmatte and name not in (None, "vitmatte"):
+        raise OptionError(f"vitmatte and matting_method={name!r} were both given; choose one.")
+    if vitmatte:
+        return "vitmatte"
+    if name is None and (alpha_matting or trimap is not None):
+        return DEFAULT_METHOD
+    return name or ""
+
+
+def _matte_cutout(
+    rgb: Image.Image,
+    matte: Matte,
+    method: str,
+    edge_colours: EdgeColours | None,
+    own_alpha: Image.Image | None,
+) -> Image.Image:
+    """Cut out with a matte of the picture's proportions; ``method`` is the one asked for."""
+    size_hw, pixels = (rgb.height, rgb.width), np.asarray(rgb)
+    alpha = preprocess.resize_alpha(matte.alpha, size_hw)
+    colour = check_method(method).colour
+    if edge_colours is None and colour is not None:
+        levels = matte.cutout
+        if levels is None or levels.shape[:2] != size_hw:
+            levels = colour(pixels, alpha)
+        return _limit(Image.fromarray(levels), own_alpha)
+    if edge_colours in (None, "estimated"):
+        band = estimate_band(pixels, alpha, solved=bool(matte.method))
+        return _limit(composite.cut_out(pixels, alpha, band), own_alpha)
+    found = preprocess.alpha_to_mask(alpha)
+    return _mask_cutout(rgb, found, None, edge_colours, own_alpha)
+
+
+def _mask_cutout(
+    rgb: Image.Image,
+    found: Image.Image,
+    band: Band | None,
+    edge_colours: EdgeColours,
+    own_alpha: Image.Image | None,
+) -> Image.Image:
+    """Cut out with a mask of the picture's size."""
+    if edge_colours == "estimated":
+        return _limit(composite.estimated_cutout(rgb, found, band), own_alpha)
+    straight = edge_colours == "original"
+    cutout = composite.straight_cutout if straight else composite.naive_cutout
+    return cutout(rgb, _darker(found, own_alpha))
+
+
+def _darker(found: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
+    return found if own_alpha is None else ImageChops.darker(found, own_alpha)
 
 
 def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
@@ -174,7 +266,7 @@ def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
     The colours stay: they were straight before, and are now.
     """
     if own_alpha is not None:
-        cutout.putalpha(ImageChops.darker(cutout.getchannel("A"), own_alpha))
+        cutout.putalpha(_darker(cutout.getchannel("A"), own_alpha))
         cutout.paste((0, 0, 0, 0), mask=own_alpha.point([255] + 255 * [0]))
     return cutout
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .errors import OptionError, doctor_command
+from .doctor import doctor_command
+from .errors import OptionError
 
 AUTO = "Auto"
 

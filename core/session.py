@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import composite, preprocess, weights
-from .errors import OptionError, doctor_command
+from .doctor import doctor_command
+from .errors import ModelRunError, OptionError
 from .foreground import Band
-from .graph import CPU, Graph, import_onnxruntime, session_options, warn_once
+from .graph import CPU, FLOATS, Graph, import_onnxruntime, session_options, warn_once
 from .providers import GPU_PROVIDERS, choose, host_accelerator
 from .spec import ModelSpec, Output
 
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
 
 
-class BaseSession:
-    """One model on one execution provider.
+class Model:
+    """The files of one model on one execution provider, without what it answers.
 
     Thread-safe. The weights are found (or downloaded) when the session is made; the graph
     is loaded on first use, can be closed with :meth:`close` and reopens by itself.
@@ -125,11 +126,6 @@ class BaseSession:
         return self.graphs[0].provider
 
     @property
-    def inner_session(self) -> Any:
-        """The ``onnxruntime.InferenceSession``, under rembg's name."""
-        return self.graphs[0].session
-
-    @property
     def is_open(self) -> bool:
         """Whether the model is in memory."""
         return any(graph.is_open for graph in self.graphs)
@@ -165,6 +161,15 @@ class BaseSession:
         """Release the model's memory; the next use opens it again."""
         for graph in self.graphs:
             graph.close()
+
+
+class BaseSession(Model):
+    """A model that finds the foreground of a picture. Arguments: see :class:`Model`."""
+
+    @property
+    def inner_session(self) -> Any:
+        """The ``onnxruntime.InferenceSession``, under rembg's name."""
+        return self.graphs[0].session
 
     # -- what it does ----------------------------------------------------------------
 
@@ -279,13 +284,13 @@ class BaseSession:
         if cloth_category is not None:
             _check_category(self.spec, cloth_category)
         graph = self.graphs[0]
-        name, shape, _ = graph.inputs()[0]
         size_hw = preprocess.input_size_hw(self.spec, (image.height, image.width))
         if self.spec.custom:
-            size_hw = _declared_size(shape) or size_hw
+            size_hw = _declared_size(graph) or size_hw
         array = preprocess.normalize(
             image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
         )
+        name = graph.inputs()[0][0]
         alphas = preprocess.output_to_alphas(graph.run({name: array})[0], self.spec)
         if cloth_category is None:
             return alphas
@@ -330,8 +335,23 @@ def _check_category(spec: ModelSpec, category: str) -> None:
         raise OptionError(f"{category!r} is no cloth category; use one of {allowed}.")
 
 
-def _declared_size(shape: list[int | str | None]) -> tuple[int, int] | None:
-    """Return the (height, width) that a user's file declares, where it fixes one."""
-    if len(shape) == 4 and isinstance(shape[2], int) and isinstance(shape[3], int):
+def _declared_size(graph: Graph) -> tuple[int, int] | None:
+    """Return the (height, width) that a user's file declares, where it fixes one.
+
+    Raises
+    ------
+    ModelRunError
+        If what it takes is no picture.
+    """
+    inputs = graph.inputs()
+    _, shape, kind = inputs[0]
+    is_picture = len(shape) == 4 and not (isinstance(shape[1], int) and shape[1] != 3)
+    if len(inputs) > 1 or not is_picture or kind not in FLOATS:
+        takes = ", ".join(f"{name}: {kind} {shape}" for name, shape, kind in inputs)
+        raise ModelRunError(
+            f"{graph.path.name} is no background removal model: it takes {takes}, and not one "
+            "picture, tensor(float) [1, 3, height, width]. Choose another file."
+        )
+    if isinstance(shape[2], int) and isinstance(shape[3], int):
         return shape[2], shape[3]
     return None

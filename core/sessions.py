@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .backdrop_session import BackdropSession
@@ -14,7 +14,7 @@ from .models import MODELS
 from .providers import AUTO
 from .registry import get_model
 from .sam import SamSession
-from .session import BaseSession
+from .session import BaseSession, Model
 from .spec import ModelSpec, Output
 from .weights import home
 
@@ -25,7 +25,10 @@ __all__ = [
     "sessions",
     "sessions_class",
     "sessions_names",
+    "share",
 ]
+
+AnyModel = TypeVar("AnyModel", bound=Model)
 
 DEFAULT_MODEL = "u2net"
 
@@ -86,9 +89,9 @@ def new_session(
     return session
 
 
-_shared: WeakValueDictionary[tuple[Any, ...], BaseSession] = WeakValueDictionary()
-# The last sessions stay alive without a user, so that the next workflow finds them.
-_recent: deque[BaseSession] = deque(maxlen=2)
+_shared: WeakValueDictionary[tuple[Any, ...], Model] = WeakValueDictionary()
+# The last models stay alive without a user, so that the next workflow finds them.
+_recent: deque[Model] = deque(maxlen=2)
 _lock = threading.Lock()
 
 
@@ -99,7 +102,11 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     last two stay alive in between. The session is not loaded yet. Arguments as in
     :func:`new_session`, without ``sess_opts``.
     """
-    session_type = _session_type(model_name, options)
+    return share(_session_type(model_name, options), **options)
+
+
+def share(kind: type[AnyModel], **options: Any) -> AnyModel:
+    """Return the one model of a class and its options, see :func:`get_session`."""
     settings = {
         name: str(value) if isinstance(value, os.PathLike) else value
         for name, value in options.items()
@@ -107,12 +114,12 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     }
     if settings.get("providers") == AUTO:
         del settings["providers"]
-    key = (session_type.spec.name, str(home()), repr(sorted(settings.items())))
+    key = (kind, str(home()), repr(sorted(settings.items())))
     with _lock:
-        session = _shared.get(key)
-    if session is None or not session.is_current():
+        model: Any = _shared.get(key)
+    if model is None or not model.is_current():
         # outside the lock: this may download for minutes
-        session = session_type(session_type.spec.name, **options)
+        model = kind(kind.spec.name, **options)
     with _lock:
         known = _shared.get(key)  # another thread may have been faster
         if known is None or not known.is_current():
@@ -120,18 +127,18 @@ def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
                 known.close()
                 if known in _recent:
                     _recent.remove(known)
-            _shared[key] = known = session
-        session = known
-        if session in _recent:
-            _recent.remove(session)
-        if session.graphs:  # else there is nothing to keep
-            _recent.append(session)
-    return session
+            _shared[key] = known = model
+        model = known
+        if model in _recent:
+            _recent.remove(model)
+        if model.graphs:  # else there is nothing to keep
+            _recent.append(model)
+    return model
 
 
 def release_sessions() -> None:
-    """Close every shared session and let go of those nobody uses."""
+    """Close every shared model and let go of those nobody uses."""
     with _lock:
-        for session in list(_shared.values()):
-            session.close()
+        for model in list(_shared.values()):
+            model.close()
         _recent.clear()

@@ -22,6 +22,8 @@ class Output(Enum):
     """An encoder and a decoder that answers prompts."""
     BACKDROP = "backdrop"
     """No network: alpha is solved from the colour of a plain backdrop."""
+    MATTE = "matte"
+    """Alpha of a picture and its trimap, (1, 1, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)

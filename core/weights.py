@@ -19,6 +19,9 @@ from .spec import ModelSpec, Output, WeightFile
 from .transfer import Report
 from .weight_file import expectation, mismatch, urls
 
+# rembg keeps every size of these in one folder.
+_REMBG_FOLDERS = {Output.SAM: "sam", Output.MATTE: "vitmatte"}
+
 _log = logging.getLogger("rembg_sessions")
 _verified: set[tuple[object, ...]] = set()
 
@@ -48,8 +51,7 @@ def search_folders(spec: ModelSpec, folders: Sequence[Path] = ()) -> list[Path]:
     folders
         The caller's own folders, for example ComfyUI's; they come first.
     """
-    # rembg keeps every size of SAM in one folder.
-    names = [spec.name, "sam"] if spec.output is Output.SAM else [spec.name]
+    names = dict.fromkeys([spec.name, _REMBG_FOLDERS.get(spec.output, spec.name)])
     per_model = [root / "models" / name for root in (home(), *_rembg_homes()) for name in names]
     return list(dict.fromkeys([*map(Path, folders), home(), *per_model, *_flat_homes()]))
 

@@ -44,8 +44,20 @@ def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
 def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:
     """Return a checked MASK as float32 (count, height, width) on the CPU, 0..1.
 
-    (H, W) and (B, 1, H, W) are accepted too; another size is resized; one mask serves all
-    pictures.
+    As :func:`check_masks`; another size is resized.
+    """
+    mask = check_masks(mask, count)
+    if mask.shape[1:] != (height, width):
+        mask = torch.nn.functional.interpolate(
+            mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
+        )[:, 0].clamp(0, 1)
+    return mask
+
+
+def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Tensor:
+    """Return a checked MASK of any size as float32 (count, h, w) on the CPU, 0..1.
+
+    (H, W) and (B, 1, H, W) are accepted too; one mask serves all pictures.
 
     Raises
     ------
@@ -59,17 +71,14 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
         mask = mask.unsqueeze(0)
     if mask.ndim != 3 or mask.numel() == 0:
         raise ImageError(
-            f"The mask has shape {tuple(mask.shape)}; expected (batch, height, width)."
+            f"The {name} has shape {tuple(mask.shape)}; expected (batch, height, width)."
         )
     if mask.shape[0] not in (1, count):
         raise ImageError(
-            f"There are {mask.shape[0]} masks for {count} images; pass one mask, or one per image."
+            f"There are {mask.shape[0]} {name}s for {count} images; pass one {name}, or one per "
+            "image."
         )
-    _check_finite(mask, "mask")
-    if mask.shape[1:] != (height, width):
-        mask = torch.nn.functional.interpolate(
-            mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
-        )[:, 0]
+    _check_finite(mask, name)
     return mask.clamp(0, 1).expand(count, -1, -1)
 
 

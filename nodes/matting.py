@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.foreground import VISIBLE
-from ..core.matting import estimate_foreground_ml, matte
+from ..core.errors import ImageError, ModelMemoryError, ProviderError
+from ..core.foreground import estimate_band
+from ..core.matting import DEFAULT_METHOD, METHODS, Matte, check_method, find_matte
+from ..core.trimap import read_trimap
+from ..core.vitmatte import VARIANTS, VitMatte, get_vitmatte
 from . import convert, host
+from .cutout import cut_out, limit
+
+# Longer side of previews, in pixels.
+_PREVIEW = 512
 
 
 class RemBGAlphaMatting:
     """Refines the edge of a mask: hair, fur, glass."""
 
     DESCRIPTION = (
-        "Refines a foreground mask into an alpha matte with closed-form matting, and cuts out with "
-        "foreground colours to match."
+        "Refines a foreground mask into an alpha matte, and cuts out with foreground colours to "
+        "match. Between what is certainly foreground and certainly background, alpha is solved."
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
-    RETURN_TYPES = ("MASK", "IMAGE")
-    RETURN_NAMES = ("mask", "image")
+    RETURN_TYPES = ("MASK", "IMAGE", "MASK")
+    RETURN_NAMES = ("mask", "image", "trimap")
     OUTPUT_TOOLTIPS = (
         "The refined alpha: 1 = foreground.",
         "The cut-out: RGBA, straight alpha, cleared where transparent.",
+        "What was taken for certain: 1 = foreground, 0 = background, 0.5 = solved.",
     )
-    SEARCH_ALIASES = ["matting", "matte", "hair", "trimap", "refine mask"]
+    SEARCH_ALIASES = ["matting", "matte", "hair", "trimap", "refine mask", "vitmatte"]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         level = {"min": 0, "max": 255, "step": 1}
+        explained = "; ".join(f"{name}: {method.good_for}" for name, method in METHODS.items())
         return {
             "required": {
                 "image": ("IMAGE", {"tooltip": "The images that the mask was made from."}),
+            },
+            # the order is that of saved workflows
+            "optional": {
                 "mask": (
                     "MASK",
-                    {"tooltip": "Foreground mask, 1 = foreground. Invert LoadImage's mask first."},
+                    {
+                        "tooltip": "Foreground mask, 1 = foreground. Invert LoadImage's mask "
+                        "first. Not needed if a trimap is connected."
+                    },
                 ),
                 "foreground_threshold": (
                     "INT",
@@ -67,42 +83,156 @@ class RemBGAlphaMatting:
                         "them is solved. Wider for long hair; slower.",
                     },
                 ),
+                "method": (
+                    list(METHODS),
+                    {
+                        "default": DEFAULT_METHOD,
+                        "tooltip": f"Speed against exactness. {explained}.",
+                    },
+                ),
+                "scale_erode": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "erode_size is meant for images of 1024 pixels, and grows and "
+                        "shrinks with the image: 4K images get a band as wide as small ones.",
+                    },
+                ),
+                "trimap": (
+                    "MASK",
+                    {
+                        "tooltip": "Drawn by you instead of made from the mask: 1 = certainly "
+                        "foreground, 0 = certainly background, 0.5 = to be solved. The thresholds "
+                        "and erode_size then do nothing."
+                    },
+                ),
+                "vitmatte_model": (
+                    list(VARIANTS),
+                    {
+                        "default": VARIANTS[0],
+                        "tooltip": "For the method vitmatte: small is 110 MB, base 380 MB and "
+                        "slower. distinctions-646 suits photos. Downloaded on first use.",
+                    },
+                ),
+                "preview": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Show trimap and matte under the node.",
+                    },
+                ),
             },
         }
 
     def execute(
         self,
         image: torch.Tensor,
-        mask: torch.Tensor,
+        mask: torch.Tensor | None = None,
         foreground_threshold: int = 240,
         background_threshold: int = 10,
         erode_size: int = 10,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        method: str = DEFAULT_METHOD,
+        scale_erode: bool = False,
+        trimap: torch.Tensor | None = None,
+        vitmatte_model: str = VARIANTS[0],
+        preview: bool = False,
+    ) -> Any:
+        if mask is None and trimap is None:
+            raise ImageError("Connect a mask, or a trimap.")
+        model = _open_model(vitmatte_model) if check_method(method).takes_model else None
         pictures = convert.check_image(image).numpy()
         count, height, width = pictures.shape[:3]
-        masks = convert.check_mask(mask, count, height, width).numpy()
+        masks = None if mask is None else convert.check_mask(mask, count, height, width).numpy()
+        drawn = None
+        if trimap is not None:
+            drawn = convert.check_masks(trimap, count, "trimap").numpy()
+        if method == "pymatting":
+            host.show_text("pymatting compiles for half a minute after an installation")
         update = host.progress(count)
-        if "pymatting" not in sys.modules:
-            host.show_text("loading pymatting; after an installation it compiles for a minute")
-        refined, cutouts = [], []
-        for done, (picture, one) in enumerate(zip(pictures, masks, strict=True)):
+        start = time.perf_counter()
+        results = np.empty((count, height, width, 4), np.float32)
+        trimaps = np.empty((count, height, width), np.float32)
+        warnings: list[str] = []
+        previews: list[Image.Image] = []
+        for i, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            alpha = matte(
-                Image.fromarray(levels),
-                (one * 255 + 0.5).astype(np.uint8),
-                foreground_threshold,
-                background_threshold,
-                erode_size,
-                host.check_cancelled,
-            )
-            if picture.shape[-1] == 4:
-                alpha = np.minimum(alpha, picture[..., 3])
-            host.check_cancelled()
-            colours = estimate_foreground_ml(levels, alpha)
-            colours = colours * (alpha >= VISIBLE)[..., None] / np.float32(255)
-            cutouts.append(torch.from_numpy(np.dstack([colours, alpha])))
-            refined.append(torch.from_numpy(alpha))
-            update(done + 1)
-        host.show_text(f"{count} solved")
-        return host.to_output(torch.stack(refined)), host.to_output(torch.stack(cutouts))
+            if model is not None:
+                host.load(model)
+            try:
+                matte = find_matte(
+                    levels,
+                    None if masks is None else (masks[i] * 255 + 0.5).astype(np.uint8),
+                    None if drawn is None else read_trimap(drawn[i], (height, width)),
+                    method=method,
+                    foreground_threshold=foreground_threshold,
+                    background_threshold=background_threshold,
+                    erode_size=erode_size,
+                    scale_erode=scale_erode,
+                    on_step=host.check_cancelled,
+                    model=model,
+                )
+            except (ProviderError, ModelMemoryError) as error:
+                host.raise_as_comfy_does(error)
+                raise
+            _cut_out(picture, levels, matte, results[i])
+            trimaps[i] = matte.trimap
+            if matte.warning:
+                warnings.append(matte.warning)
+            if preview:
+                previews += [_preview(matte.trimap), _preview(results[i, ..., 3])]
+            update(i + 1)
+        if model is not None:
+            host.tell_fallback(model)
+        host.show_text(_describe(method, model, time.perf_counter() - start, count, warnings))
+        outputs = tuple(
+            host.to_output(torch.from_numpy(array))
+            for array in (results[..., 3].copy(), results, trimaps)
+        )
+        if preview:
+            return {"ui": {"images": host.save_previews(previews)}, "result": outputs}
+        return outputs
+
+
+def _open_model(name: str) -> VitMatte:
+    return get_vitmatte(
+        name,
+        folders=host.model_folders(),
+        on_progress=host.download_progress(),
+        runs_on=host.runs_on(),
+        device_id=host.device_id(),
+    )
+
+
+def _cut_out(
+    picture: NDArray[np.float32],
+    levels: NDArray[np.uint8],
+    matte: Matte,
+    out: NDArray[np.float32],
+) -> None:
+    """Write the straight cut-out of one picture to ``out``, (H, W, 4)."""
+    if matte.cutout is None:
+        band = estimate_band(levels, matte.alpha, solved=bool(matte.method))
+        cut_out(picture, levels, matte.alpha, band, "estimated", out)
+        return
+    np.divide(matte.cutout, np.float32(255), out=out)
+    out[..., 3] = limit(out[..., 3], picture)
+    out[out[..., 3] == 0] = 0
+
+
+def _preview(alpha: NDArray[np.float32]) -> Image.Image:
+    picture = Image.fromarray((alpha * 255 + 0.5).astype(np.uint8))
+    picture.thumbnail((_PREVIEW, _PREVIEW), Image.Resampling.BOX)
+    return picture
+
+
+def _describe(
+    method: str, model: VitMatte | None, seconds: float, count: int, warnings: list[str]
+) -> str:
+    """Return the text under the node: what ran, how long it took, what the user should know."""
+    name = method if model is None else f"{model.model_name} on {model.provider}"
+    text = f"{name}, {1000 * seconds / count:.0f} ms per image"
+    if warnings:
+        which = "" if count == 1 else f"{len(warnings)} of {count} images: "
+        text += f". {which}{warnings[0]}"
+    return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import threading
 
@@ -10,21 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import Whole, encode
 from rembg_sessions.core import remove_batch
 from rembg_sessions.core.errors import ImageError, OptionError
-
-
-class Whole:
-    """A session that finds everything."""
-
-    def predict(self, image, **options):
-        return [Image.new("L", image.size, 255)]
-
-
-def encode(picture, form="PNG"):
-    buffer = io.BytesIO()
-    picture.save(buffer, form)
-    return buffer.getvalue()
 
 
 def test_a_batch_keeps_its_order(photo):

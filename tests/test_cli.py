@@ -182,6 +182,85 @@ def test_options_reach_the_session(folder, tmp_path, stub):
     assert options["threads"] == 3
 
 
+# -- alpha matting ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command hands to remove."""
+    calls = []
+
+    def remove(picture, **options):
+        calls.append(options)
+        return picture.convert("RGBA")
+
+    monkeypatch.setattr(cli, "remove", remove)
+    return calls
+
+
+def cut_out(folder, tmp_path, *arguments):
+    return cli.main(["cutout", str(folder / "a.png"), str(tmp_path / "cut.png"), *arguments])
+
+
+def test_matting_options_reach_remove(folder, tmp_path, asked):
+    arguments = "--matting-method guided --alpha-matting-scale-erode --alpha-matting-erode-size 20"
+    assert cut_out(folder, tmp_path, *arguments.split()) == 0
+    (options,) = asked
+    assert options["matting_method"] == "guided"
+    assert options["alpha_matting_scale_erode"] is True
+    assert options["alpha_matting_erode_size"] == 20
+    # the colours are left to the method
+    assert options["edge_colours"] is None
+
+
+def test_a_trimap_opens_no_model(folder, tmp_path, stub):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
+    picture.save(folder / "a.png")
+    trimap = np.full((20, 40), 128, np.uint8)
+    trimap[:, :5], trimap[:, 35:] = 255, 0
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    assert cut_out(folder, tmp_path, "--trimap", str(tmp_path / "trimap.png")) == 0
+    assert not stub
+    alpha = np.asarray(Image.open(tmp_path / "cut.png").getchannel("A"))
+    assert (alpha[:, :5] == 255).all() and (alpha[:, 35:] == 0).all()
+    assert len(np.unique(alpha)) > 2
+
+
+def test_a_trimap_is_for_one_picture(folder, tmp_path, capsys):
+    assert cli.main(["cutout", str(folder), str(tmp_path / "out"), "--trimap", "x.png"]) == 1
+    assert "--trimap belongs to one picture" in capsys.readouterr().err
+    assert cut_out(folder, tmp_path, "--trimap", str(tmp_path / "none.png")) == 1
+    assert "There is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--vitmatte", "--vitmatte-model", "base-composition-1k"],
+        ["--vitmatte-model", "base-composition-1k"],
+        ["--matting-method", "vitmatte", "--vitmatte-model", "base-composition-1k"],
+    ],
+    ids=" ".join,
+)
+def test_vitmatte_is_opened_with_the_options_of_models(
+    folder, tmp_path, asked, monkeypatch, arguments
+):
+    opened = []
+    monkeypatch.setattr(cli, "get_vitmatte", lambda *a, **k: opened.append((a, k)) or Stub())
+    assert cut_out(folder, tmp_path, *arguments, "--providers", "CPU", "--threads", "1") == 0
+    ((name,), options) = opened[0]
+    assert name == "base-composition-1k"
+    assert (options["providers"], options["threads"]) == ("CPU", 1)
+    assert isinstance(asked[0]["vitmatte_model"], Stub)
+    assert asked[0]["vitmatte"] is True
+
+
+def test_methods_that_contradict_each_other(folder, tmp_path, capsys):
+    assert cut_out(folder, tmp_path, "--matting-method", "fast", "--vitmatte-model",
+                   "base-composition-1k") == 1  # fmt: skip
+    assert "choose one" in capsys.readouterr().err
+
+
 def test_models_lists_every_model(capsys):
     assert cli.main(["models"]) == 0
     output = capsys.readouterr().out
@@ -203,3 +282,14 @@ def test_as_a_program():
     assert "onnxruntime" in done.stdout
     usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)
     assert usage.returncode == 2
+
+
+def test_options_of_the_backdrop(folder, tmp_path, stub, capsys):
+    source, target = str(folder / "a.png"), str(tmp_path / "x.png")
+    options = ["--tolerance", "9", "--soft-edge", "3", "--keep-shadow", "--no-holes", "--strict"]
+    assert cli.main(["cutout", source, target, "-m", "backdrop", *options]) == 0
+    given = {name: stub[-1][1][name] for name in ("tolerance", "soft_edge", "keep_shadow", "holes")}
+    assert given == {"tolerance": 9, "soft_edge": 3, "keep_shadow": True, "holes": False}
+    assert stub[-1][1]["strict"] is True
+    assert cli.main(["cutout", source, str(tmp_path / "y.png"), "--no-holes"]) == 1
+    assert "Only the model backdrop takes no-holes" in capsys.readouterr().err

@@ -6,13 +6,13 @@ the tolerance leaves room for processors that fuse products and sums.
 
 from __future__ import annotations
 
-import io
 import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import decode, difference, encode
 from rembg_sessions.core import get_model, new_session, remove, sessions
 
 rembg = pytest.importorskip("rembg", reason="rembg 2.0.86 needs Python 3.11")
@@ -25,23 +25,6 @@ PROMPTED = {"sam"}
 CUSTOM = ["u2net_custom", "dis_custom", "ben_custom"]
 CLOTHES = "u2net_cloth_seg"
 SINGLE = [name for name in rembg_sessions if name not in {*REMOTE, *PROMPTED, *CUSTOM, CLOTHES}]
-
-
-def difference(ours, theirs):
-    """Largest difference in levels; the shapes must agree."""
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert ours.shape == theirs.shape
-    return int(np.abs(ours.astype(int) - theirs.astype(int)).max())
-
-
-def encode(picture, form="PNG", **options):
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def decode(data):
-    return Image.open(io.BytesIO(data))
 
 
 def bright(picture):
@@ -190,26 +173,37 @@ def name_of(options):
 
 @pytest.mark.parametrize("options", COMBINATIONS, ids=name_of)
 def test_every_combination_of_options(options, photo, caplog):
-    """rembg cuts fractions off where this pack rounds, and smooths opaque colours too."""
+    """With the method pymatting, matting gives rembg's very pixels, cut fractions included.
+
+    Decontaminated edges have the same alpha and other colours, closer to the truth: see
+    test_foreground.
+    """
     session, picture = Fixed(disc(48, 36, radius=12, softness=6)), photo(48, 36)
     options = {**options, "session": session, "alpha_matting_erode_size": 4}
-    estimated = not options["only_mask"] and (
-        options["alpha_matting"] or (options["decontaminate"] and not options["putalpha"])
-    )
-    ours, theirs = remove(picture, **options), rembg.remove(picture, **options)
-    if not estimated:
-        assert ours.mode == theirs.mode
-        assert difference(ours, theirs) <= LEVEL
-        return
+    matting = options["alpha_matting"] and not options["only_mask"]
+    method = {"matting_method": "pymatting"} if matting else {}
+    ours, theirs = remove(picture, **options, **method), rembg.remove(picture, **options)
     assert not caplog.records  # the matting was not skipped
-    opaque = np.asarray(remove(picture, **{**options, "bgcolor": None}).getchannel("A")) == 255
+    assert ours.mode == theirs.mode
+    if matting or options["only_mask"] or options["putalpha"] or not options["decontaminate"]:
+        assert difference(ours, theirs) <= (0 if matting else LEVEL)
+        return
+    alpha = np.asarray(remove(picture, **{**options, "bgcolor": None}).getchannel("A"))
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert opaque.any() and not opaque.all()
+    assert (alpha == 255).any() and (alpha == 0).any()
     assert difference(ours[..., 3], theirs[..., 3]) <= LEVEL
-    assert difference(ours[opaque, :3], np.asarray(picture)[opaque]) <= LEVEL
-    # over a colour, the roundings of colour and alpha add up
-    levels = LEVEL if options["bgcolor"] is None else 2 * LEVEL
-    assert difference(ours[~opaque], theirs[~opaque]) <= levels
+    assert difference(ours[alpha == 255, :3], np.asarray(picture)[alpha == 255]) <= LEVEL
+
+
+def test_the_default_method_agrees_where_pymatting_is_right(photo):
+    picture, session = photo(96, 72), Fixed(disc())
+    ours = remove(picture, session=session, alpha_matting=True).getchannel("A")
+    theirs = rembg.remove(picture, session=session, alpha_matting=True).getchannel("A")
+    error = np.abs(np.asarray(ours, int) - np.asarray(theirs, int))
+    band = (np.asarray(theirs) > 0) & (np.asarray(theirs) < 255)
+    assert band.sum() > 100
+    # it cuts fractions off; beyond that, its iteration stops early
+    assert (error[band] <= LEVEL).mean() >= 0.99
 
 
 @pytest.mark.parametrize("option", [None, *FLAGS])

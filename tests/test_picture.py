@@ -9,39 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import Gradient, Whole, decode, encode
 from rembg_sessions.core import remove
 from rembg_sessions.core.errors import ImageError
-
-
-class Whole:
-    """A session that finds everything."""
-
-    def predict(self, image, **options):
-        assert image.mode == "RGB"
-        return [Image.new("L", image.size, 255)]
-
-
-class Gradient:
-    """A session that finds more the further right it looks, and notes what it was shown."""
-
-    def __init__(self):
-        self.seen = []
-
-    def predict(self, image, **options):
-        self.seen.append((image.size, options))
-        row = np.linspace(0, 255, image.width).astype(np.uint8)
-        return [Image.fromarray(np.broadcast_to(row, (image.height, image.width)).copy())]
-
-
-def encode(picture, form="PNG", **options):
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def decode(data):
-    return Image.open(io.BytesIO(data))
-
 
 # -- modes -----------------------------------------------------------------------------
 

@@ -6,21 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import Gradient
 from rembg_sessions.core import new_session, remove
 from rembg_sessions.core.errors import ImageError, OptionError, RembgSessionsError
-
-
-class Gradient:
-    """A session that finds more the further right it looks, and notes what it was shown."""
-
-    def __init__(self):
-        self.seen = []
-
-    def predict(self, image, **options):
-        self.seen.append((image.size, options))
-        row = np.linspace(0, 255, image.width).astype(np.uint8)
-        return [Image.fromarray(np.broadcast_to(row, (image.height, image.width)).copy())]
-
+from rembg_sessions.core.matting import find_matte
+from rembg_sessions.core.models import VITMATTE
+from rembg_sessions.core.trimap import trimap_from_mask
+from rembg_sessions.core.vitmatte import VitMatte
 
 # -- sizes -----------------------------------------------------------------------------
 
@@ -182,14 +174,135 @@ def test_a_mask_ignores_the_background(photo):
     assert mask == remove(photo(), session=session, only_mask=True)
 
 
+# -- matting -------------------------------------------------------------------------------
+
+
+class Disc:
+    """A session that finds a soft disc, and counts how often it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def predict(self, image, **options):
+        self.asked += 1
+        y, x = np.mgrid[: image.height, : image.width]
+        distance = np.hypot(y - image.height / 2, x - image.width / 2)
+        alpha = np.clip((image.height / 3 - distance) / 12 + 0.5, 0, 1)
+        return [Image.fromarray((alpha * 255).astype(np.uint8))]
+
+
+class Quarter(VitMatte):
+    """A ViTMatte without a file: everything unknown is a quarter foreground."""
+
+    spec = VITMATTE[0]
+
+    def __init__(self):
+        self.model_name = "quarter"
+
+    def answer(self, image, trimap):
+        return np.full(trimap.shape, 0.25, np.float32)
+
+
+def alpha_of(cutout):
+    return np.asarray(cutout.getchannel("A"))
+
+
+@pytest.mark.parametrize("name", ["closed-form", "fast", "guided", "pymatting"])
+def test_a_method_switches_matting_on(name, photo):
+    picture = photo(90, 66)
+    ours = remove(picture, session=Disc(), matting_method=name)
+    assert ours == remove(picture, session=Disc(), alpha_matting=True, matting_method=name)
+    mask = Disc().predict(picture)[0]
+    expected = find_matte(np.asarray(picture), np.asarray(mask), method=name)
+    levels = expected.alpha * 255 + (0 if name == "pymatting" else 0.5)
+    assert np.abs(alpha_of(ours).astype(int) - levels.astype(np.uint8)).max() <= 1
+    assert (alpha_of(ours) != np.asarray(mask)).any()
+    if name == "closed-form":
+        assert ours == remove(picture, session=Disc(), alpha_matting=True)
+
+
+def test_colours_after_matting(photo):
+    picture = photo(90, 66)
+    options = {"session": Disc(), "alpha_matting": True}
+    estimated = remove(picture, **options)
+    for same in ({"putalpha": True}, {"decontaminate": True}, {"edge_colours": "estimated"}):
+        assert remove(picture, **options, **same) == estimated
+    original = remove(picture, **options, edge_colours="original")
+    np.testing.assert_array_equal(np.asarray(original)[..., :3], picture)
+    np.testing.assert_array_equal(alpha_of(original), alpha_of(estimated))
+    opaque = alpha_of(estimated) == 255
+    np.testing.assert_array_equal(np.asarray(estimated)[opaque][:, :3], np.asarray(picture)[opaque])
+
+
+def test_vitmatte(photo):
+    picture, mask = photo(90, 66), np.asarray(Disc().predict(photo(90, 66))[0])
+    options = {"session": Disc(), "vitmatte_model": Quarter()}
+    unknown = trimap_from_mask(mask) == 0.5
+    cutout = remove(picture, vitmatte=True, **options)
+    assert (alpha_of(cutout)[unknown] == 64).all()
+    assert (alpha_of(cutout)[~unknown] % 255 == 0).all()
+    assert cutout == remove(picture, matting_method="vitmatte", **options)
+    # as in rembg, it comes before alpha_matting and respects putalpha
+    assert cutout == remove(picture, vitmatte=True, alpha_matting=True, **options)
+    straight = remove(picture, vitmatte=True, putalpha=True, **options)
+    np.testing.assert_array_equal(np.asarray(straight)[..., :3], picture)
+    np.testing.assert_array_equal(alpha_of(straight), alpha_of(cutout))
+    # and without it its model is not even looked for
+    assert remove(picture, session=Disc(), vitmatte_model="none such") == remove(
+        picture, session=Disc()
+    )
+    assert remove(picture, session=Disc(), vitmatte=True, only_mask=True).mode == "L"
+
+
+def test_a_trimap_needs_no_session(photo):
+    picture, session = photo(90, 66), Disc()
+    trimap = trimap_from_mask(np.asarray(Disc().predict(picture)[0]))
+    cutout = remove(picture, session=session, trimap=trimap)
+    assert session.asked == 0
+    assert cutout == remove(picture, session=Disc(), alpha_matting=True)
+    mask = remove(picture, trimap=Image.fromarray((trimap * 255).astype(np.uint8)), only_mask=True)
+    assert mask == cutout.getchannel("A")
+    small = remove(picture, trimap=trimap, max_size=45)
+    assert small.size == picture.size
+    with pytest.raises(ImageError, match="different proportions"):
+        remove(picture, trimap=trimap[:, :40])
+
+
+@pytest.mark.parametrize("name", ["closed-form", "fast", "guided", "pymatting"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "LA", "PA", "CMYK", "I;16", "I", "F"])
+def test_matting_takes_pictures_of_every_mode(mode, name, photo, caplog):
+    picture = photo(90, 66)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    elif mode in ("PA", "LA"):
+        picture = picture.convert("LA").convert(mode)
+    else:
+        picture = picture.convert(mode)
+    cutout = remove(picture, session=Disc(), matting_method=name)
+    assert (cutout.mode, cutout.size) == ("RGBA", picture.size)
+    alpha = alpha_of(cutout)
+    assert (alpha == 0).any() and (alpha == 255).any()
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["closed-form", "pymatting"])
+def test_matting_keeps_what_was_transparent(name, photo):
+    picture = photo(90, 66)
+    own = Image.linear_gradient("L").resize(picture.size)
+    picture.putalpha(own)
+    cutout = remove(picture, session=Disc(), matting_method=name)
+    assert (alpha_of(cutout) <= np.asarray(own)).all()
+    assert alpha_of(cutout).max() > 100
+
+
 # -- what is refused -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vitmatte": True}, "use alpha_matting=True instead"),
-        ({"vitmatte_model": "small"}, "use alpha_matting=True instead"),
+        ({"vitmatte": True, "matting_method": "fast"}, "both given; choose one"),
+        ({"matting_method": "knn"}, "'knn'; use one of closed-form, fast"),
         ({"edge_colours": "nice"}, r"'nice'; use one of estimated, original, naive"),
         ({"max_size": 0}, "max_size is 0; use a number of pixels"),
         ({"max_size": -5}, "max_size is -5"),

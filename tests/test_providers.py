@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rembg_sessions.core import providers
-from rembg_sessions.core.errors import OptionError, doctor_command
+from rembg_sessions.core.doctor import doctor_command
+from rembg_sessions.core.errors import OptionError
 from rembg_sessions.core.providers import (
     AUTO,
     CHOICES,

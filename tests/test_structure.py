@@ -22,8 +22,11 @@ HOST = {
 # These take from a third of a second to 40 seconds: functions that need them import them.
 HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch", "onnx", "rembg"}
 # Pure maths: arrays and pictures in, arrays and pictures out.
-MATHS = {"bands", "composite", "foreground", "mask", "matting", "picture", "regions"}
+MATHS = {"bands", "composite", "foreground", "mask", "picture", "regions"}
 MATHS |= {"backdrop", "backdrop_edge", "backdrop_field"}
+MATHS |= {"prompt", "windows"}
+MATHS |= {"elimination", "kernels", "laplacian", "ordering"}
+MATHS |= {"guided", "local_linear", "reference", "trimap"}
 MATHS_IMPORTS = {"numpy", "PIL", "scipy", "pymatting", *sys.stdlib_module_names}
 
 FORBIDDEN_IMPORTS = {"pickle", "subprocess", "pip", "imp", "marshal", "shelve", "cv2"}
@@ -131,7 +134,7 @@ def test_low_modules_know_none_above_them():
     assert own(by_name["registry"]) == {"errors", "models", "spec"}
     for name in ("weights", "providers", "preprocess", "graph"):
         assert not own(by_name[name]) & {"session", "sessions", "pipeline", "cli"}
-    for name in ("session", "sessions", "sam"):
+    for name in ("session", "sessions", "sam", "vitmatte"):
         assert not own(by_name[name]) & {"pipeline", "cli"}
 
 

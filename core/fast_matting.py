@@ -1,0 +1,106 @@
+"""Closed-form matting at a limited size, carried up to the full one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .closed_form import BudgetError, estimate_alpha_closed_form
+from .local_linear import carry_alpha, fit_coefficients
+
+_log = logging.getLogger("rembg_sessions")
+
+# Pictures up to the first size are solved as they are, larger ones at half their size, and at
+# most at the second.
+_SMALL, _LARGEST = 512, 1024
+# Below this there is nothing left to gain.
+_LAST_RESORT = 128
+# Closed-form matting's own windows; ε for colours in 0..1.
+_RADIUS, _EPSILON = 1, 1e-6
+
+
+def estimate_alpha_fast(
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.float32],
+    mask: NDArray[np.float32] | None = None,
+    *,
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+) -> NDArray[np.float32]:
+    """Solve closed-form matting on a smaller picture and carry alpha up along the colours.
+
+    The linear function of colour that alpha is in every 3×3 window of the small picture, see
+    :mod:`.local_linear`, is interpolated and applied to the pixels of the full one. So edges
+    and strands come out at full resolution, though the solve never saw it.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1.
+    mask
+        As every method takes it; not needed here.
+    on_step
+        Called between the steps and within the solve; may raise to cancel.
+    memory
+        Bytes that the solve may take; None lets :mod:`.closed_form` decide. The size is
+        halved until it fits.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), 0..1; 0 and 1 where the trimap says so.
+
+    Raises
+    ------
+    BudgetError
+        If not even 128 pixels fit.
+
+    References
+    ----------
+    Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008.
+    He, Sun: Fast Guided Filter, 2015.
+    """
+    longer = max(trimap.shape)
+    # long and narrow pictures: a window must fit
+    most = max(1, min(trimap.shape) // (2 * _RADIUS + 1))
+    scale = min(most, 1 if longer <= _SMALL else max(2, -(-longer // _LARGEST)))
+    while True:
+        small, small_trimap = (image, trimap) if scale == 1 else _shrink(image, trimap, scale)
+        if on_step is not None:
+            on_step()
+        try:
+            solved = estimate_alpha_closed_form(small, small_trimap, on_step=on_step, memory=memory)
+            break
+        except BudgetError:
+            if scale == most or longer <= scale * _LAST_RESORT:
+                raise
+            scale = min(2 * scale, most)
+            _log.warning("Alpha matting: solving a picture %d× smaller, for want of memory.", scale)
+    if scale == 1:
+        return solved
+    if on_step is not None:
+        on_step()
+    coefficients = fit_coefficients(small, solved, small_trimap == 0.5, _RADIUS, _EPSILON)
+    if on_step is not None:
+        on_step()
+    alpha = trimap.copy()
+    pixels = np.flatnonzero(trimap == 0.5)
+    alpha.ravel()[pixels] = carry_alpha(coefficients, image, pixels, scale)
+    return alpha
+
+
+def _shrink(
+    image: NDArray[np.uint8], trimap: NDArray[np.float32], scale: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Average the picture; call certain only what is wholly certain."""
+    mixed = np.asarray(Image.fromarray(trimap).reduce(scale))
+    small_trimap = np.full(mixed.shape, 0.5, np.float32)
+    # an average of ones may be a rounding error away from one
+    small_trimap[mixed < 1e-4], small_trimap[mixed > 1 - 1e-4] = 0, 1
+    return np.asarray(Image.fromarray(image).reduce(scale)), small_trimap

@@ -1,0 +1,92 @@
+"""Alpha by guided filtering of the mask: no solver, for previews and video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .local_linear import carry_alpha, fit_coefficients
+
+# Of the windows, in pixels of a picture whose longer side is _USUAL_SIDE or less; with larger
+# pictures, whose masks are as much coarser, they grow.
+_RADIUS = 8
+_USUAL_SIDE = 1024
+_EPSILON = 1e-4
+# The filter runs on a picture so much smaller that the windows shrink to this radius.
+_SMALL_RADIUS = 2
+
+
+def estimate_alpha_guided(
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.float32],
+    mask: NDArray[np.float32] | None = None,
+    *,
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+) -> NDArray[np.float32]:
+    """Fit the mask to the picture's edges with a guided filter, in the unknown band.
+
+    In every window alpha is taken for a linear function of colour, see
+    :mod:`.local_linear`; that function is fitted to the mask, on a picture about four times
+    smaller, and applied to the full one. The mask may be coarse; it must be right on average.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1.
+    mask
+        float32 (H, W), 0..1; None takes a ramp across the unknown band.
+    on_step
+        Called between the steps; may raise to cancel.
+    memory
+        As every method takes it; not needed here.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), 0..1; 0 and 1 where the trimap says so.
+
+    References
+    ----------
+    He, Sun, Tang: Guided Image Filtering, 2013. He, Sun: Fast Guided Filter, 2015.
+    """
+    alpha = trimap.copy()
+    height, width = trimap.shape
+    pixels = np.flatnonzero(trimap == 0.5)
+    radius = min(_SMALL_RADIUS, (min(height, width) - 1) // 2)
+    if radius < 1 or len(pixels) == 0:
+        return alpha
+    scale = _RADIUS / _SMALL_RADIUS * max(1, max(height, width) / _USUAL_SIDE)
+    # long and narrow pictures: a window must fit
+    scale = min(round(scale), min(height, width) // (2 * radius + 1))
+    small = np.asarray(Image.fromarray(image).reduce(scale))
+    target = np.asarray(Image.fromarray(trimap if mask is None else mask).reduce(scale))
+    if mask is None:
+        target = _ramp(target)
+    where = np.zeros(target.shape, np.bool_)
+    rows, columns = np.divmod(pixels, width)
+    where[rows // scale, columns // scale] = True
+    if on_step is not None:
+        on_step()
+    coefficients = fit_coefficients(small, target, where, radius, _EPSILON)
+    if on_step is not None:
+        on_step()
+    alpha.ravel()[pixels] = carry_alpha(coefficients, image, pixels, scale)
+    return alpha
+
+
+def _ramp(trimap: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn a trimap into a mask: the nearer to a certain region, the more like it."""
+    from scipy import ndimage
+
+    if trimap.min() > 0 or trimap.max() < 1:
+        return trimap
+    to_background: Any = ndimage.distance_transform_edt(trimap > 0)
+    to_foreground: Any = ndimage.distance_transform_edt(trimap < 1)
+    return (to_background / (to_background + to_foreground)).astype(np.float32)
