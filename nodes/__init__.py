@@ -1,8 +1,9 @@
-"""The five nodes. This is the only package that may import torch."""
+"""The nodes. This is the only package that may import torch."""
 
 from __future__ import annotations
 
-from . import host
+from . import host, replacements, routes
+from .backdrop import RemBGBackdropSession
 from .background import RemBGApplyBackground
 from .mask import RemBGMask
 from .matting import RemBGAlphaMatting
@@ -11,6 +12,7 @@ from .session import RemBGSession
 
 NODE_CLASS_MAPPINGS = {
     "RemBGSession": RemBGSession,
+    "RemBGBackdropSession": RemBGBackdropSession,
     "RemBGRemove": RemBGRemove,
     "RemBGMask": RemBGMask,
     "RemBGAlphaMatting": RemBGAlphaMatting,
@@ -19,6 +21,7 @@ NODE_CLASS_MAPPINGS = {
 
 NODE_DISPLAY_NAME_MAPPINGS = {
     "RemBGSession": "RemBG Session",
+    "RemBGBackdropSession": "RemBG Plain Backdrop Session",
     "RemBGRemove": "RemBG Remove Background",
     "RemBGMask": "RemBG Foreground Mask",
     "RemBGAlphaMatting": "RemBG Alpha Matting",
@@ -26,3 +29,5 @@ NODE_DISPLAY_NAME_MAPPINGS = {
 }
 
 host.register_folder()
+routes.register()
+replacements.register()

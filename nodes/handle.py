@@ -95,10 +95,12 @@ class SessionHandle:
             options.setdefault("cloth_category", self.cloth_category)
         host.load(self.session)
         try:
-            return question(image, **options)
+            answer = question(image, **options)
         except (ProviderError, ModelMemoryError) as error:
             host.raise_as_comfy_does(error)
             raise
+        host.tell_fallback(self.session)
+        return answer
 
 
 def describe(session: Any, milliseconds: float, count: int) -> str:

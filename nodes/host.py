@@ -5,14 +5,17 @@ Outside ComfyUI every function still answers, so that nodes can be tested withou
 
 from __future__ import annotations
 
+import uuid
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from ..core.errors import ModelMemoryError, ProviderError
+from ..core.providers import display_name
 from ..core.session import BaseSession
 
 FOLDER = "rembg"
@@ -133,16 +136,84 @@ def download_progress() -> Callable[[int, int], None]:
 
 def show_text(text: str) -> None:
     """Show a line under the node that is being executed."""
+    context, page = _executing(), server()
+    if context is not None and page is not None:
+        page.send_progress_text(text, context.node_id, page.client_id)
+
+
+def server() -> Any:
+    """Return ComfyUI's web server; None outside ComfyUI."""
     if mm is None:
-        return
+        return None
     try:
-        from comfy_execution.utils import get_executing_context
         from server import PromptServer
     except ImportError:
+        return None
+    return getattr(PromptServer, "instance", None)
+
+
+def _executing() -> Any:
+    """Return what ComfyUI executes at the moment: ``prompt_id`` and ``node_id``; or None."""
+    if mm is None:
+        return None
+    try:
+        from comfy_execution.utils import get_executing_context
+    except ImportError:
+        return None
+    return get_executing_context()
+
+
+def save_previews(pictures: list[Image.Image]) -> list[dict[str, str]]:
+    """Save small pictures where ComfyUI keeps its previews, and return them as it wants them.
+
+    Returns an empty list outside ComfyUI.
+    """
+    if folder_paths is None:
+        return []
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"rembg_{uuid.uuid4().hex}.png" for _ in pictures]
+    for name, picture in zip(names, pictures, strict=True):
+        picture.save(folder / name, compress_level=1)
+    return [{"filename": name, "subfolder": "", "type": "temp"} for name in names]
+
+
+# -- falling back to the CPU -------------------------------------------------------------
+
+FALLBACK_EVENT = "rembg-sessions.fallback"
+_told: weakref.WeakKeyDictionary[BaseSession, str] = weakref.WeakKeyDictionary()
+
+
+def tell_fallback(session: BaseSession) -> None:
+    """Tell the page, once a workflow, that a model runs on the CPU though it should not."""
+    wanted = fallen_back_from(session)
+    context, page = _executing(), server()
+    if not wanted or context is None or page is None or _told.get(session) == context.prompt_id:
         return
-    context, server = get_executing_context(), getattr(PromptServer, "instance", None)
-    if context is not None and server is not None:
-        server.send_progress_text(text, context.node_id, server.client_id)
+    _told[session] = context.prompt_id
+    data = {
+        "model": session.model_name,
+        "wanted": wanted,
+        "reason": session.graphs[0].fallback,
+        "node": context.node_id,
+    }
+    page.send_sync(FALLBACK_EVENT, data, page.client_id)
+
+
+def fallen_back_from(session: BaseSession) -> str:
+    """Return what an open session should run on, if it runs on the CPU instead; else ''."""
+    if not session.graphs or session.provider != "CPU":
+        return ""
+    choice = session.graphs[0].choice
+    if choice.missing:
+        return display_name(choice.missing[0])
+    first = choice.providers[0]
+    name = display_name(first if isinstance(first, str) else first[0])
+    if name != "CPU":
+        return name
+    # Auto found no provider for the device of ComfyUI's other models
+    device = None if choice.explicit else runs_on()
+    return "" if device in (None, "cpu") else f"the GPU ({device})"
 
 
 # -- memory ------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ import torch
 
 from ..core.mask import refine
 from . import convert, host
+from .cutout import find_layers, limit
 from .handle import describe
-from .remove import SESSION_SOCKET, SESSION_TOOLTIP, find_layers, limit
-from .session import default_handle
+from .session import SESSION_SOCKET, SESSION_TOOLTIP, default_handle
 
 
 class RemBGMask:
@@ -26,7 +26,7 @@ class RemBGMask:
         "1 = foreground, 0 = background (the opposite if inverted). Join Image with Alpha wants "
         "it inverted.",
     )
-    SEARCH_ALIASES = ["rembg", "segmentation", "foreground mask", "matte"]
+    SEARCH_ALIASES = ["rembg", "remove background", "segmentation", "foreground mask", "matte"]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -121,5 +121,5 @@ class RemBGMask:
                 alpha = limit(alpha, picture)
                 found.append(torch.from_numpy(1 - alpha if invert else alpha))
             update(done + 1)
-        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
+            host.show_text(describe(session, 1000 * (time.perf_counter() - start), done + 1))
         return (host.to_output(torch.stack(found)),)

@@ -11,103 +11,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core import mask as masks
-from ..core.bands import in_bands
 from ..core.composite import parse_colour
 from ..core.errors import ImageError, OptionError
-from ..core.foreground import VISIBLE, Band, estimate_band
-from ..core.pipeline import EDGE_COLOURS, shrink
-from ..core.preprocess import resize_alpha
+from ..core.foreground import Band
+from ..core.matting import matte
+from ..core.pipeline import EDGE_COLOURS
+from ..core.registry import get_model
 from . import convert, host
+from .cutout import cut_out, find_layers, over
+from .foreign import Look, own_look
 from .handle import describe
-from .session import default_handle
+from .session import DEFAULT_MODEL, SESSION_SOCKET, choices, open_handle
 
 BACKGROUNDS = ("transparent", "colour")
-SESSION_SOCKET = "REMBG_SESSION,BACKGROUND_REMOVAL"
-SESSION_TOOLTIP = (
-    "From RemBG Session, or any other pack's background removal session. Unconnected: u2netp, "
-    "a small general model."
-)
-
-
-def find_layers(
-    session: Any,
-    levels: NDArray[np.uint8],
-    max_size: int = 0,
-    sam_prompt: str = "",
-) -> list[tuple[NDArray[np.float32], Band | None]]:
-    """Estimate the alphas of one picture, at its own size; see :func:`.convert.layers_of`.
-
-    Parameters
-    ----------
-    session
-        Any session.
-    levels
-        uint8 (H, W, 3).
-    max_size
-        Longer side in pixels to process at most; 0 for no limit.
-    sam_prompt
-        JSON text, or empty.
-    """
-    prompt = sam_prompt if sam_prompt.strip() else None
-    size_hw = levels.shape[:2]
-    small, prompt = shrink(Image.fromarray(levels), max_size, prompt)
-    layers = convert.layers_of(session, np.asarray(small), prompt)
-    if small.size == (size_hw[1], size_hw[0]):
-        return layers
-    return [(resize_alpha(alpha, size_hw), None) for alpha, _ in layers]
-
-
-def limit(alpha: NDArray[np.float32], image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return alpha, at most as opaque as a picture (H, W, 3 or 4) was: what is gone stays so."""
-    return alpha if image.shape[-1] == 3 else np.minimum(alpha, np.clip(image[..., 3], 0, 1))
-
-
-def cut_out(
-    image: NDArray[np.float32],
-    levels: NDArray[np.uint8],
-    alpha: NDArray[np.float32],
-    band: Band | None,
-    edge_colours: str,
-    out: NDArray[np.float32],
-) -> None:
-    """Write the colours of one picture and alpha to ``out``, (H, W, 4), straight alpha.
-
-    Edge colours follow the session's alpha; an alpha channel that the picture had already
-    only limits the result, because its colours are straight.
-    Colour is cleared where alpha is below one level of 8 bit, so that dropping alpha later
-    does not bring the old background back.
-    """
-    limited = limit(alpha, image)
-
-    def write(top: int, bottom: int) -> None:
-        source, target, opacity = image[top:bottom], out[top:bottom], limited[top:bottom]
-        for rows in convert.row_blocks(opacity):
-            weight = opacity[rows]
-            target[rows, :, 3] = weight
-            if edge_colours != "naive":
-                weight = (weight >= VISIBLE).astype(np.float32)
-            for channel in range(3):  # numpy is slow where the last axis is short
-                np.multiply(source[rows, :, channel], weight, out=target[rows, :, channel])
-
-    in_bands(write, levels.shape[0], levels.shape[0] * levels.shape[1])
-    if edge_colours == "estimated":
-        pixels, colours = estimate_band(levels, alpha) if band is None else band
-        if limited is not alpha:
-            seen = limited.ravel()[pixels] >= VISIBLE
-            pixels, colours = pixels[seen], colours[seen]
-        out.reshape(-1, 4)[pixels, :3] = colours / 255
-
-
-def over(
-    cutout: NDArray[np.float32], colour: tuple[int, int, int, int], out: NDArray[np.float32]
-) -> None:
-    """Put a straight cut-out (H, W, 4) over an opaque colour; write to ``out``, (H, W, 3)."""
-    for rows in convert.row_blocks(cutout):
-        for channel in range(3):
-            behind = np.float32(colour[channel] / 255)
-            mix = cutout[rows, :, channel] - behind
-            mix *= cutout[rows, :, 3]
-            np.add(mix, behind, out=out[rows, :, channel])
+KEEP = ("foreground", "background")
 
 
 class RemBGRemove:
@@ -115,18 +32,28 @@ class RemBGRemove:
 
     DESCRIPTION = (
         "Removes the background: RGBA images with clean edge colours, or RGB images over a "
-        "colour, and the foreground mask."
+        "colour, and the foreground mask. Works alone, or with a session."
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
-    RETURN_TYPES = ("IMAGE", "MASK")
-    RETURN_NAMES = ("image", "mask")
+    RETURN_TYPES = ("IMAGE", "MASK", "IMAGE")
+    RETURN_NAMES = ("image", "mask", "mask_image")
     OUTPUT_TOOLTIPS = (
         "The cut-out: RGBA with straight alpha, or RGB if a background colour is set.",
         "The foreground: 1 = foreground, 0 = background. LoadImage's mask and Join Image with "
         "Alpha use the opposite; invert it for those.",
+        "The mask as a picture: RGB, white = foreground.",
     )
-    SEARCH_ALIASES = ["rembg", "remove background", "cutout", "transparent", "rmbg"]
+    SEARCH_ALIASES = [
+        "rembg",
+        "remove background",
+        "cutout",
+        "transparent",
+        "rmbg",
+        "birefnet",
+        "u2net",
+        "isnet",
+    ]
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -135,7 +62,13 @@ class RemBGRemove:
                 "image": ("IMAGE", {"tooltip": "Images to cut out, RGB or RGBA, any batch size."}),
             },
             "optional": {
-                "session": (SESSION_SOCKET, {"tooltip": SESSION_TOOLTIP}),
+                "session": (
+                    SESSION_SOCKET,
+                    {
+                        "tooltip": "From RemBG Session, or any other pack's background removal "
+                        "session. Unconnected: the model chosen below.",
+                    },
+                ),
                 "post_process": (
                     "BOOLEAN",
                     {
@@ -188,8 +121,104 @@ class RemBGRemove:
                         '"label": 1, "data": [x0, y0, x1, y1]}. Empty = the centre.',
                     },
                 ),
+                "model": (
+                    [choice for choice in choices() if not get_model(choice).custom],
+                    {
+                        "default": get_model(DEFAULT_MODEL).choice,
+                        "tooltip": "The network, if no session is connected. With a session its "
+                        "own model counts.",
+                    },
+                ),
+                "keep": (
+                    list(KEEP),
+                    {
+                        "default": KEEP[0],
+                        "tooltip": "background cuts the foreground away instead, and gives the "
+                        "mask of the background.",
+                    },
+                ),
+                "grow": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": -256,
+                        "max": 256,
+                        "tooltip": "Pixels to grow the foreground; negative shrinks it.",
+                    },
+                ),
+                "feather": (
+                    "FLOAT",
+                    {
+                        "default": 0.0,
+                        "min": 0.0,
+                        "max": 256.0,
+                        "step": 0.5,
+                        "tooltip": "Blur of the edge, in pixels (sigma).",
+                    },
+                ),
+                "alpha_matting": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Solve soft edges (hair, fur) as RemBG Alpha Matting does: "
+                        "finer, and slow on large images. naive edge colours count as estimated.",
+                    },
+                ),
+                "foreground_threshold": (
+                    "INT",
+                    {
+                        "default": 240,
+                        "min": 0,
+                        "max": 255,
+                        "advanced": True,
+                        "tooltip": "With alpha_matting: mask values above this (0 to 255) are "
+                        "certainly foreground.",
+                    },
+                ),
+                "background_threshold": (
+                    "INT",
+                    {
+                        "default": 10,
+                        "min": 0,
+                        "max": 255,
+                        "advanced": True,
+                        "tooltip": "With alpha_matting: mask values below this (0 to 255) are "
+                        "certainly background.",
+                    },
+                ),
+                "erode_size": (
+                    "INT",
+                    {
+                        "default": 10,
+                        "min": 0,
+                        "max": 255,
+                        "advanced": True,
+                        "tooltip": "With alpha_matting: pixels by which the certain regions "
+                        "shrink. Wider for long hair; slower.",
+                    },
+                ),
+                "only_mask": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "advanced": True,
+                        "tooltip": "Give the mask as a picture in place of the cut-out.",
+                    },
+                ),
             },
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(
+        cls,
+        background: Any = None,
+        edge_colours: Any = None,
+        model: Any = None,
+        keep: Any = None,
+    ) -> bool:
+        # naming them lifts the combo check: values of other packs are fine too; execute()
+        # says what is wrong once, not once for each of the four
+        return True
 
     def execute(
         self,
@@ -201,12 +230,53 @@ class RemBGRemove:
         background_colour: str = "#ffffff",
         max_size: int = 0,
         sam_prompt: str = "",
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        colour = parse_colour(background_colour) if background == "colour" else None
-        if edge_colours not in EDGE_COLOURS:
-            raise OptionError(f"{edge_colours!r} is none of {', '.join(EDGE_COLOURS)}.")
+        model: str = DEFAULT_MODEL,
+        keep: str = KEEP[0],
+        grow: int = 0,
+        feather: float = 0.0,
+        alpha_matting: bool = False,
+        foreground_threshold: int = 240,
+        background_threshold: int = 10,
+        erode_size: int = 10,
+        only_mask: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        look = own_look(Look(background, background_colour, edge_colours, keep, grow, feather))
+        for value, allowed in (
+            (look.background, BACKGROUNDS),
+            (look.edge_colours, EDGE_COLOURS),
+            (look.keep, KEEP),
+        ):
+            if value not in allowed:
+                raise OptionError(f"{value!r} is none of {', '.join(allowed)}.")
+        colour = parse_colour(look.background_colour) if look.background == "colour" else None
+        edge_colours = look.edge_colours
+        if alpha_matting and edge_colours == "naive":  # as rembg does
+            edge_colours = "estimated"
+
+        def refine(
+            levels: NDArray[np.uint8], alpha: NDArray[np.float32], band: Band | None
+        ) -> tuple[NDArray[np.float32], Band | None]:
+            before = alpha
+            if post_process:
+                smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
+                alpha = smooth.astype(np.float32) / 255
+            if alpha_matting:
+                alpha = matte(
+                    Image.fromarray(levels),
+                    (alpha * 255 + 0.5).astype(np.uint8),
+                    foreground_threshold,
+                    background_threshold,
+                    erode_size,
+                    host.check_cancelled,
+                )
+            alpha = masks.refine(alpha, grow_pixels=look.grow, feather_radius=look.feather)
+            if look.keep == "background":
+                alpha = 1 - alpha
+            # the colours belong to the alpha that the session found
+            return alpha, band if alpha is before else None
+
         pictures = convert.check_image(image).numpy()
-        session = session if session is not None else default_handle()
+        session = session if session is not None else open_handle(model)
         update = host.progress(len(pictures))
         start = time.perf_counter()
         results = found = np.empty(0, np.float32)
@@ -225,15 +295,15 @@ class RemBGRemove:
                     f"{len(results) // len(pictures)} for the first; it must be the same number."
                 )
             for at, (alpha, band) in enumerate(layers, i * len(layers)):
-                if post_process:
-                    smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
-                    alpha, band = smooth.astype(np.float32) / 255, None
+                alpha, band = refine(levels, alpha, band)
                 cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
                 cut_out(picture, levels, alpha, band, edge_colours, cutout)
                 if colour:
                     found[at] = cutout[..., 3]
                     over(cutout, colour, results[at])
             update(i + 1)
-        host.show_text(describe(session, 1000 * (time.perf_counter() - start), len(pictures)))
-        outputs = torch.from_numpy(results), torch.from_numpy(found)
-        return host.to_output(outputs[0]), host.to_output(outputs[1])
+            host.show_text(describe(session, 1000 * (time.perf_counter() - start), i + 1))
+        mask = host.to_output(torch.from_numpy(found))
+        mask_image = mask[..., None].expand(-1, -1, -1, 3)
+        cutouts = mask_image if only_mask else host.to_output(torch.from_numpy(results))
+        return cutouts, mask, mask_image

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.errors import OptionError, RembgSessionsError
 from ..core.models import MODELS
-from ..core.providers import CHOICES
+from ..core.providers import CHOICES, choose
 from ..core.registry import get_model
 from ..core.session import CLOTH_CATEGORIES
 from ..core.sessions import get_session
@@ -32,8 +32,15 @@ _NO_FILE = "none"
 _SEPARATE = "separate"
 DEFAULT_MODEL = "u2netp"
 
+SESSION_SOCKET = "REMBG_SESSION,BACKGROUND_REMOVAL"
+SESSION_TOOLTIP = (
+    "From RemBG Session, or any other pack's background removal session. Unconnected: u2netp, "
+    "a small general model."
+)
 
-def _choices() -> list[str]:
+
+def choices() -> list[str]:
+    """List the models as the nodes do."""
     rest = [spec.choice for spec in MODELS if spec.name not in _CLASSIC]
     return [get_model(name).choice for name in _CLASSIC] + rest
 
@@ -107,7 +114,7 @@ class RemBGSession:
         return {
             "required": {
                 "model": (
-                    _choices(),
+                    choices(),
                     {
                         "default": get_model(DEFAULT_MODEL).choice,
                         "tooltip": "The network. birefnet models have the finest edges and want a "
@@ -163,12 +170,12 @@ class RemBGSession:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model: str | None) -> bool | str:
-        # naming `model` lifts the combo check: bare ids and aliases are fine too
-        if model is None:  # linked
-            return True
+    def VALIDATE_INPUTS(cls, model: str | None, providers: str | None = None) -> bool | str:
+        # naming them lifts the combo check: bare ids and other packs' names are fine too
         try:
-            get_model(model)
+            if model is not None:  # not linked
+                get_model(model)
+            choose(providers, (), None)
         except RembgSessionsError as error:
             return str(error)
         return True

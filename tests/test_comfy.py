@@ -1,8 +1,7 @@
 """The nodes in a real ComfyUI server, through its HTTP and websocket interfaces alone.
 
-``COMFYUI_PATH`` is a ComfyUI checkout and ``COMFYUI_PYTHON`` its interpreter (default: this
-one). ``COMFYUI_ESSENTIALS`` may be a checkout of ComfyUI_essentials. The server has an empty
-home folder and may not download.
+See comfy_server.py for the environment variables. The server has an empty home folder and may
+not download.
 """
 
 from __future__ import annotations
@@ -11,17 +10,12 @@ import base64
 import json
 import os
 import re
-import shutil
 import socket
 import struct
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +23,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from comfy_server import COMFYUI, DRAWN, PATIENCE, PHOTOS, ROOT, Server, make_base
 from rembg_sessions.core import new_session, remove
 from rembg_sessions.core.composite import FITS, fit_picture
 from rembg_sessions.core.mask import refine
 from rembg_sessions.core.registry import get_model
 
-COMFYUI = os.environ.get("COMFYUI_PATH")
-PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-ESSENTIALS = os.environ.get("COMFYUI_ESSENTIALS")
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
 NODES = (
     "RemBGSession",
     "RemBGRemove",
@@ -46,10 +36,6 @@ NODES = (
     "RemBGAlphaMatting",
     "RemBGApplyBackground",
 )
-# picture and network; the first pair is made here, the others are real
-DRAWN = ("drawn.png", "bright.onnx")
-PHOTOS = (("girl-1.png", "selfie_320.onnx"), ("girl-2.png", "selfie_320.onnx"))
-PATIENCE = 180  # seconds; the first use of pymatting may compile for a minute
 
 pytestmark = [
     pytest.mark.comfy,
@@ -58,112 +44,6 @@ pytestmark = [
 
 
 # -- the server --------------------------------------------------------------------------
-
-
-class Server:
-    """A running ComfyUI."""
-
-    def __init__(self, base: Path, *arguments: str):
-        self.base = base
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log_file = base / f"server-{self.port}.log"
-        # fmt: off
-        command = [
-            PYTHON, *_launcher(), "--cpu", "--port", str(self.port), "--disable-api-nodes",
-            "--base-directory", str(base), "--database-url", "sqlite:///:memory:", *arguments,
-        ]
-        # fmt: on
-        home = {"HOME": str(base), "USERPROFILE": str(base), "U2NET_HOME": str(base / "u2net")}
-        environment = {**os.environ, **home, "REMBG_SESSIONS_OFFLINE": "1"}
-        for name in ("REMBG_HOME", "XDG_DATA_HOME", "MODEL_CHECKSUM_DISABLED"):
-            environment.pop(name, None)
-        with self.log_file.open("w") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=base
-            )
-
-    def wait_until_up(self) -> None:
-        for _ in range(PATIENCE * 2):
-            if self.process.poll() is not None:
-                break
-            try:
-                self.get("/queue")
-                return
-            except OSError:
-                time.sleep(0.5)
-        pytest.fail(f"ComfyUI did not start:\n{self.log()[-3000:]}")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def log(self) -> str:
-        return re.sub(r"\x1b\[\d+m", "", self.log_file.read_text(errors="replace"))
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
-            return json.load(answer)
-
-    def post(self, path: str, body: Any) -> Any:
-        url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
-
-    def queue(self, nodes: dict[str, Any], client: str = "tests") -> str:
-        return self.post("/prompt", {"prompt": nodes, "client_id": client})["prompt_id"]
-
-    def finished(self, prompt: str) -> dict[str, Any]:
-        """Wait for a queued workflow; its entry in the history."""
-        for _ in range(PATIENCE * 20):
-            history = self.get(f"/history/{prompt}")
-            if prompt in history:
-                return history[prompt]
-            time.sleep(0.05)
-        pytest.fail(f"The workflow did not end:\n{self.log()[-3000:]}")
-
-    def run(self, nodes: dict[str, Any]) -> dict[str, list[np.ndarray]]:
-        """Run a workflow that must succeed; the pictures of each saving node."""
-        entry = self.finished(self.queue(nodes))
-        assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
-        return {
-            name: [self.view(file) for file in output["images"]]
-            for name, output in entry["outputs"].items()
-        }
-
-    def view(self, file: dict[str, str]) -> np.ndarray:
-        url = f"http://127.0.0.1:{self.port}/view?{urllib.parse.urlencode(file)}"
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return np.array(Image.open(BytesIO(answer.read())))
-
-    def opened(self, network: str = DRAWN[1]) -> int:
-        return self.log().count(f"Opened {network} on CPU")
-
-    def free(self, **flags: bool) -> None:
-        """Free memory and wait until the drawn picture's network is closed."""
-        self.post("/free", flags)
-        for _ in range(200):
-            if self.log().count(f"Closed {DRAWN[1]}") == self.opened():
-                return
-            time.sleep(0.1)
-        pytest.fail(f"The session stayed open:\n{self.log()[-1000:]}")
-
-
-def _launcher() -> list[str]:
-    """ComfyUI's main.py, or a starter for a torch that torchvision was not built for."""
-    stub = SHARED / "tools" / "comfy_cpu.py"
-    if stub.exists():
-        probe = subprocess.run([PYTHON, "-c", "import torchvision"], capture_output=True)
-        if probe.returncode:
-            return [str(stub), str(COMFYUI)]
-    return [str(Path(str(COMFYUI)) / "main.py")]
 
 
 class Listener:
@@ -225,53 +105,10 @@ def texts(messages: list[dict[str, Any] | bytes], node: str) -> list[str]:
 # -- what it works on --------------------------------------------------------------------
 
 
-def draw(seed: int) -> Image.Image:
-    """A bright disc with a soft edge on a dark, uneven ground."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:200, :300]
-    alpha = np.clip((70 + 10 * seed - np.hypot(y - 100, x - 150)) / 12 + 0.5, 0, 1)[..., None]
-    ground = np.stack([30 + 0.1 * x, 20 + 0.1 * y, 60 - 0.1 * x], -1)
-    disc = np.array([240, 200, 160]) + rng.normal(0, 3, (200, 300, 3))
-    return Image.fromarray((disc * alpha + ground * (1 - alpha)).clip(0, 255).astype(np.uint8))
-
-
-def write_network(path: Path) -> None:
-    """A network with U-2-Net's signature that finds what is bright."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["picture"], ["grey"], axes=[1], keepdims=1),
-            helper.make_node("HardSigmoid", ["grey"], ["mask"], alpha=0.6, beta=0.5),
-        ],
-        "bright",
-        [helper.make_tensor_value_info("picture", kind, [1, 3, 320, 320])],
-        [helper.make_tensor_value_info("mask", kind, [1, 1, 320, 320])],
-    )
-    opset = [helper.make_opsetid("", 13)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base directory: this pack, two networks, some pictures."""
-    base = tmp_path_factory.mktemp("comfy")
-    for name in ("custom_nodes", "models/rembg", "input"):
-        (base / name).mkdir(parents=True)
-    (base / "custom_nodes" / "rembg-sessions").symlink_to(ROOT, target_is_directory=True)
-    if ESSENTIALS:
-        essentials = base / "custom_nodes" / "ComfyUI_essentials"
-        essentials.symlink_to(Path(ESSENTIALS).resolve(), target_is_directory=True)
-    write_network(base / "models" / "rembg" / DRAWN[1])
-    draw(0).save(base / "input" / DRAWN[0])
-    draw(2).save(base / "input" / "other.png")
-    for photo, network in PHOTOS:
-        jpeg = (SHARED / "images" / photo).with_suffix(".jpg")
-        if jpeg.exists() and (SHARED / "models" / network).exists():
-            # as PNG: ComfyUI 0.33 decodes JPEG with FFmpeg, to other pixels than Pillow
-            Image.open(jpeg).save(base / "input" / photo)
-            shutil.copy(SHARED / "models" / network, base / "models" / "rembg")
-    return base
+    return make_base(tmp_path_factory.mktemp("comfy"))
 
 
 @pytest.fixture(scope="module")
@@ -395,9 +232,10 @@ def test_unknown_model_is_refused_before_queueing(server):
     with pytest.raises(urllib.error.HTTPError) as refusal:
         server.queue(nodes)
     assert refusal.value.code == 400
-    (error,) = json.load(refusal.value)["node_errors"]["session"]["errors"]
-    assert "'u2nett'" in error["details"]
-    assert "u2net" in error["details"].replace("'u2nett'", "")  # the closest name
+    # ComfyUI repeats it for every input that VALIDATE_INPUTS names
+    for error in json.load(refusal.value)["node_errors"]["session"]["errors"]:
+        assert "'u2nett'" in error["details"]
+        assert "u2net" in error["details"].replace("'u2nett'", "")  # the closest name
     queue = server.get("/queue")
     assert queue["queue_running"] == queue["queue_pending"] == []
     assert len(server.get("/history")) == before
@@ -752,6 +590,81 @@ def listener(server):
     listener.close()
 
 
+@pytest.fixture(scope="module")
+def drawn_trimap(base: Path) -> str:
+    """A trimap of the drawn picture's size, among the server's inputs."""
+    width, height = Image.open(base / "input" / DRAWN[0]).size
+    trimap = np.full((height, width), 128, np.uint8)
+    trimap[:, : width // 3], trimap[:, -(width // 3) :] = 255, 0
+    Image.fromarray(trimap).save(base / "input" / "drawn_trimap.png")
+    return "drawn_trimap.png"
+
+
+@pytest.mark.parametrize("method", ["closed-form", "fast", "guided"])
+def test_matting_methods_and_previews(server, listener, session, method):
+    options = {"image": ("photo", 0), "mask": ("mask", 0), "method": method}
+    nodes = start() | {"mask": on_photo("RemBGMask")}
+    nodes |= {"matte": node("RemBGAlphaMatting", **options, scale_erode=True, preview=True)}
+    nodes |= save("image", ("matte", 1)) | save_mask("trimap", ("matte", 2))
+    prompt = server.queue(nodes, client="listener")
+    messages = listener.until("executing", prompt_id=prompt, node=None)
+    (line,) = texts(messages, "matte")
+    assert re.fullmatch(rf"{method}, \d+ ms per image", line)
+    outputs = server.finished(prompt)["outputs"]
+    result = {
+        name: [server.view(file) for file in output["images"]] for name, output in outputs.items()
+    }
+    ((image,), (trimap,)) = result["image"], result["trimap"]
+    expected = remove(
+        server.base / "input" / DRAWN[0],
+        session=session(DRAWN[1]),
+        matting_method=method,
+        alpha_matting_scale_erode=True,
+    )
+    # the mask goes through 8 bit in Python: the trimap may be a pixel apart
+    assert difference(image[..., 3], np.array(expected)[..., 3]).mean() <= 1
+    assert set(np.unique(trimap[..., 0])) == {0, 127, 255}
+    shown, refined = result["matte"]
+    assert shown.shape == refined.shape == trimap.shape[:2]
+    assert difference(shown, trimap[..., 0]).max() <= 1
+    assert difference(refined, image[..., 3]).max() <= 1
+
+
+def test_matting_takes_a_trimap_and_no_mask(server, drawn_trimap):
+    nodes = start() | {
+        "drawn": node("LoadImageMask", image=drawn_trimap, channel="red"),
+        "matte": node("RemBGAlphaMatting", image=("photo", 0), trimap=("drawn", 0)),
+    }
+    result = server.run(nodes | save("image", ("matte", 1)) | save_mask("trimap", ("matte", 2)))
+    ((image,), (trimap,)) = result["image"], result["trimap"]
+    given = np.array(Image.open(server.base / "input" / drawn_trimap))
+    assert difference(trimap[..., 0], given).max() <= 1
+    assert (image[given == 255][:, 3] == 255).all()
+    assert not image[given == 0].any()
+    entry = server.finished(
+        server.queue(
+            start()
+            | {"matte": node("RemBGAlphaMatting", image=("photo", 0))}
+            | save("image", ("matte", 1))
+        )
+    )
+    (failure,) = [text for kind, text in entry["status"]["messages"] if kind == "execution_error"]
+    assert failure["exception_message"].strip() == "Connect a mask, or a trimap."
+
+
+def test_matting_can_be_cancelled(server, listener):
+    nodes = start() | batch(40, 1000)
+    nodes |= {"mask": on_photo("RemBGMask")}  # of another size, and one for all
+    given = {"image": ("batch", 0), "mask": ("mask", 0), "erode_size": 60}
+    nodes |= {"work": node("RemBGAlphaMatting", **given)} | save("out", ("work", 1))
+    prompt = server.queue(nodes, client="listener")
+    listener.until("progress", prompt_id=prompt, node="work")
+    server.post("/interrupt", {})
+    messages = listener.until("executing", prompt_id=prompt, node=None)
+    assert all(done < 40 for done, _ in progress(messages, "work"))
+    assert interrupted_node(server, prompt) == "work"
+
+
 @pytest.mark.parametrize("class_type", ["RemBGRemove", "RemBGMask"])
 def test_progress_and_provider_are_shown(server, listener, class_type):
     server.free(unload_models=True, free_memory=True)  # nothing comes from the cache
@@ -763,8 +676,10 @@ def test_progress_and_provider_are_shown(server, listener, class_type):
     assert steps[0] == (1, 3)
     assert steps[-1] == (3, 3)
     assert texts(messages, "session") == ["u2net_custom on CPU"]
-    (line,) = texts(messages, "work")
-    assert re.fullmatch(r"u2net_custom on CPU, \d+ ms per image", line)
+    lines = texts(messages, "work")
+    assert len(lines) == 3
+    for line in lines:
+        assert re.fullmatch(r"u2net_custom on CPU, \d+ ms per image", line)
 
 
 def interrupted_node(server: Server, prompt: str) -> str:

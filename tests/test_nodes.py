@@ -10,8 +10,11 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
 from rembg_sessions import nodes  # noqa: E402
-from rembg_sessions.core.errors import ImageError, OptionError  # noqa: E402
+from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError  # noqa: E402
+from rembg_sessions.core.models import VITMATTE  # noqa: E402
+from rembg_sessions.core.vitmatte import VitMatte  # noqa: E402
 from rembg_sessions.nodes import convert, host  # noqa: E402
+from rembg_sessions.nodes import matting as matting_module  # noqa: E402
 from rembg_sessions.nodes import session as session_module  # noqa: E402
 from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
 
@@ -70,7 +73,7 @@ def images(count=1, channels=3, dtype=torch.float32):
 
 @pytest.mark.parametrize("session", [Predicts(), Processes(), Encodes(), Layers()])
 def test_every_protocol(session):
-    image, mask = REMOVE.execute(images(2), session)
+    image, mask, _ = REMOVE.execute(images(2), session)
     assert image.shape == (2, H, W, 4)
     assert mask.shape == (2, H, W)
     np.testing.assert_allclose(mask[1], ramp_alpha(), atol=1 / 254)
@@ -86,20 +89,20 @@ def test_object_that_is_no_session():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_float_types(dtype):
-    image, mask = REMOVE.execute(images(dtype=dtype), Layers())
+    image, mask, _ = REMOVE.execute(images(dtype=dtype), Layers())
     assert image.dtype == mask.dtype == torch.float32
 
 
 def test_colours_are_cleared_or_kept():
     source = images()
-    image, mask = REMOVE.execute(source, Layers(), edge_colours="original")
+    image, mask, _ = REMOVE.execute(source, Layers(), edge_colours="original")
     assert image[0][mask[0] == 0][:, :3].abs().max() == 0
     seen = mask[0] > 0
     assert torch.equal(image[0][seen][:, :3], source[0][seen])
-    estimated, _ = REMOVE.execute(source, Layers())
+    estimated, *_ = REMOVE.execute(source, Layers())
     solid = mask[0] == 1
     assert torch.equal(estimated[0][solid][:, :3], source[0][solid])
-    naive, _ = REMOVE.execute(source, Layers(), edge_colours="naive")
+    naive, *_ = REMOVE.execute(source, Layers(), edge_colours="naive")
     torch.testing.assert_close(naive[..., :3], source * mask[..., None])
 
 
@@ -107,7 +110,7 @@ def test_estimated_edges_lose_the_background():
     """Red over green: the soft edge must come out red."""
     alpha = torch.from_numpy(ramp_alpha(96, 160))[..., None]
     red, green = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.8, 0.1])
-    image, _ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Layers())
+    image, *_ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Layers())
     soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 1)
     assert soft.any()
     assert (image[0][soft][:, :3] - red).abs().max() < 0.06
@@ -115,7 +118,7 @@ def test_estimated_edges_lose_the_background():
 
 def test_colour_background_gives_rgb():
     source = images(2)
-    image, _ = REMOVE.execute(source, Layers(), background="colour", background_colour="#f00")
+    image, *_ = REMOVE.execute(source, Layers(), background="colour", background_colour="#f00")
     assert image.shape == (2, H, W, 3)
     torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0]))
     torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
@@ -126,7 +129,7 @@ def test_colour_background_gives_rgb():
 def test_existing_alpha_is_an_upper_bound():
     source = images(1, 4)
     source[..., 3] = 0.25
-    image, mask = REMOVE.execute(source, Layers())
+    image, mask, _ = REMOVE.execute(source, Layers())
     assert mask.max() <= 0.25
     assert image[..., 3].max() <= 0.25
     (alone,) = MASK.execute(source, Layers())
@@ -135,7 +138,7 @@ def test_existing_alpha_is_an_upper_bound():
 
 def test_max_size_keeps_the_size_and_the_colours():
     source = torch.rand((1, 120, 200, 3))
-    image, mask = REMOVE.execute(source, Layers(), max_size=64)
+    image, mask, _ = REMOVE.execute(source, Layers(), max_size=64)
     assert image.shape == (1, 120, 200, 4)
     solid = mask[0] > 0.999
     assert solid.any()
@@ -147,7 +150,7 @@ def test_existing_alpha_limits_a_binary_mask_too():
     source = images(1, 4)
     source[..., 3] = 0.6
     source[:, :4, -4:, 3] = 0
-    image, mask = REMOVE.execute(source, Layers(), post_process=True)
+    image, mask, _ = REMOVE.execute(source, Layers(), post_process=True)
     assert mask.max() == image[..., 3].max() == np.float32(0.6)
     (filled,) = MASK.execute(source, Layers(), fill_holes=True)
     assert filled[0, :4, -4:].max() == 0
@@ -161,7 +164,7 @@ def test_cutting_a_cutout_again_keeps_its_colours():
         def predict_layers(self, image, **options):
             return [(np.ones((image.height, image.width), np.float32), None)]
 
-    image, mask = REMOVE.execute(source, Full())
+    image, mask, _ = REMOVE.execute(source, Full())
     seen = mask[0] > 1 / 255
     torch.testing.assert_close(image[0][seen][:, :3], torch.full_like(image[0][seen][:, :3], 0.4))
     torch.testing.assert_close(mask, torch.where(mask > 0, source[..., 3], 0.0))
@@ -190,7 +193,7 @@ def test_half_transparent_colour():
     (image,) = BACKGROUND.execute(source, "#ffffff80", mask=mask)
     expected = (128 * 1 + 127 * source[0, 0, 0]) / 255
     torch.testing.assert_close(image[0, 0, 0], expected)
-    cutout, _ = REMOVE.execute(source, Layers())
+    cutout, *_ = REMOVE.execute(source, Layers())
     with pytest.raises(OptionError, match="half-transparent"):
         BACKGROUND.execute(cutout, "#ffffff80")
     hidden = torch.tensor([1.0, 0, 0, 0]).expand(1, 6, 6, 4)  # red that nobody should see
@@ -199,7 +202,7 @@ def test_half_transparent_colour():
 
 
 def test_post_process_is_binary():
-    _, mask = REMOVE.execute(images(), Layers(), post_process=True)
+    _, mask, _ = REMOVE.execute(images(), Layers(), post_process=True)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
@@ -220,7 +223,7 @@ def test_tensors_that_are_no_images(shape):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_tiny_images(size):
-    image, mask = REMOVE.execute(torch.rand((1, *size, 3)), Layers())
+    image, mask, _ = REMOVE.execute(torch.rand((1, *size, 3)), Layers())
     assert image.shape == (1, *size, 4)
     assert mask.shape == (1, *size)
 
@@ -268,7 +271,7 @@ def test_background_colour_and_picture():
 
 
 def test_background_of_a_cutout_needs_no_mask():
-    cutout, _ = REMOVE.execute(images(), Layers())
+    cutout, *_ = REMOVE.execute(images(), Layers())
     (image,) = BACKGROUND.execute(cutout, "#ffffff")
     assert image.shape == (1, H, W, 3)
     assert (image[0, 0, 0] == 1).all()
@@ -283,11 +286,115 @@ def test_matting_refines():
     red, green = np.float32([0.9, 0.2, 0.1]), np.float32([0.1, 0.3, 0.8])
     picture = alpha[..., None] * red + (1 - alpha[..., None]) * green
     hard = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
-    mask, image = MATTING.execute(torch.from_numpy(picture)[None].repeat(2, 1, 1, 1), hard)
-    assert mask.shape == (2, 40, 60)
+    mask, image, trimap = MATTING.execute(torch.from_numpy(picture)[None].repeat(2, 1, 1, 1), hard)
+    assert mask.shape == trimap.shape == (2, 40, 60)
     assert image.shape == (2, 40, 60, 4)
     assert np.abs(mask[1].numpy() - alpha).mean() < 0.5 * np.abs(hard[0].numpy() - alpha).mean()
     assert image[0][mask[0] < 1 / 255][:, :3].abs().max() == 0
+    assert set(trimap.unique().tolist()) == {0, 0.5, 1}
+
+
+def soft_picture(alpha):
+    red, green = np.float32([0.9, 0.2, 0.1]), np.float32([0.1, 0.3, 0.8])
+    picture = alpha[..., None] * red + (1 - alpha[..., None]) * green
+    return torch.from_numpy(picture)[None]
+
+
+@pytest.mark.parametrize("method", ["closed-form", "fast", "guided", "pymatting"])
+def test_matting_methods(method):
+    alpha = ramp_alpha(40, 60)
+    mask = torch.from_numpy(alpha)[None]
+    mask, image, trimap = MATTING.execute(soft_picture(alpha), mask, 240, 10, 4, method)
+    torch.testing.assert_close(mask, image[..., 3])
+    certain = trimap != 0.5
+    torch.testing.assert_close(mask[certain], trimap[certain])
+    assert np.abs(mask[0].numpy() - alpha).mean() < 0.05
+    assert image[mask == 0].abs().max() == 0
+
+
+def test_matting_of_a_transparent_image():
+    alpha = ramp_alpha(40, 60)
+    picture = torch.cat([soft_picture(alpha), torch.full((1, 40, 60, 1), 0.5)], dim=-1)
+    for method in ("closed-form", "pymatting"):
+        mask, image, _ = MATTING.execute(picture, torch.from_numpy(alpha)[None], method=method)
+        assert mask.max() == image[..., 3].max() == 0.5
+
+
+def test_matting_takes_a_trimap_instead_of_a_mask():
+    alpha = ramp_alpha(40, 60)
+    drawn = torch.full((20, 30), 128 / 255)
+    drawn[:, :3], drawn[:, -3:] = float(alpha[0, 0]), float(alpha[0, -1])
+    mask, _, trimap = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), trimap=drawn)
+    assert mask.shape == trimap.shape == (2, 40, 60)
+    assert set(trimap.unique().tolist()) == {0, 0.5, 1}
+    assert np.abs(mask[1].numpy() - alpha).mean() < 0.05
+    with pytest.raises(ImageError, match="Connect a mask, or a trimap"):
+        MATTING.execute(soft_picture(alpha))
+    with pytest.raises(ImageError, match="3 trimaps for 1 images; pass one trimap"):
+        MATTING.execute(soft_picture(alpha), trimap=torch.zeros(3, 40, 60))
+    with pytest.raises(ImageError, match="The trimap holds NaN"):
+        MATTING.execute(soft_picture(alpha), trimap=drawn * torch.nan)
+    with pytest.raises(ImageError, match="different proportions"):
+        MATTING.execute(soft_picture(alpha), trimap=drawn[:, :10])
+
+
+def test_matting_shows_what_it_did(monkeypatch):
+    texts, saved = [], []
+    monkeypatch.setattr(host, "show_text", texts.append)
+    monkeypatch.setattr(host, "save_previews", lambda pictures: saved.extend(pictures) or ["shown"])
+    alpha = ramp_alpha(40, 60)
+    masks = torch.from_numpy(np.stack([alpha, np.zeros_like(alpha)]))
+    answer = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), masks, preview=True)
+    assert answer["ui"] == {"images": ["shown"]}
+    assert [(picture.mode, picture.size) for picture in saved] == [("L", (60, 40))] * 4
+    mask, _, trimap = answer["result"]
+    np.testing.assert_array_equal(np.asarray(saved[0]), (trimap[0] * 255 + 0.5).to(torch.uint8))
+    np.testing.assert_array_equal(np.asarray(saved[1]), (mask[0] * 255 + 0.5).to(torch.uint8))
+    assert len(texts) == 1
+    assert texts[0].startswith("closed-form, ")
+    assert "1 of 2 images: Alpha matting was skipped" in texts[0]
+
+
+class Quarter(VitMatte):
+    """A ViTMatte without a file: everything unknown is a quarter foreground."""
+
+    spec, provider, graphs = VITMATTE[0], "CPU", ()
+
+    def __init__(self):
+        self.model_name = "quarter"
+
+    def answer(self, image, trimap):
+        return np.full(trimap.shape, 0.25, np.float32)
+
+
+def test_matting_by_a_network(monkeypatch):
+    asked, loaded, texts = [], [], []
+    monkeypatch.setattr(
+        matting_module, "get_vitmatte", lambda *a, **k: asked.append((a, k)) or Quarter()
+    )
+    monkeypatch.setattr(host, "load", loaded.append)
+    monkeypatch.setattr(host, "show_text", texts.append)
+    alpha = ramp_alpha(40, 60)
+    pictures, masks = soft_picture(alpha).repeat(2, 1, 1, 1), torch.from_numpy(alpha)[None]
+    mask, _, trimap = MATTING.execute(
+        pictures, masks, method="vitmatte", vitmatte_model="base-composition-1k"
+    )
+    assert (mask[trimap == 0.5] == 0.25).all()
+    ((name,), options) = asked[0]
+    assert name == "base-composition-1k"
+    assert set(options) == {"folders", "on_progress", "runs_on", "device_id"}
+    assert len(loaded) == 2  # room is made before every picture
+    assert texts[-1].startswith("quarter on CPU, ")
+
+
+def test_matting_inputs_keep_the_order_of_saved_workflows():
+    inputs = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"].INPUT_TYPES()
+    names = [*inputs["required"], *inputs["optional"]]
+    assert names[:5] == ["image", "mask", "foreground_threshold", "background_threshold",
+                         "erode_size"]  # fmt: skip
+    assert inputs["optional"]["method"][0] == [
+        "closed-form", "fast", "guided", "vitmatte", "pymatting"
+    ]  # fmt: skip
 
 
 def test_model_choices_are_those_of_saved_workflows():
@@ -341,7 +448,7 @@ def test_every_socket_has_a_tooltip(name):
 
 def test_handle_serves_the_other_protocols():
     class Core:
-        model_name, provider = "stub", "CPU"
+        model_name, provider, graphs = "stub", "CPU", ()
 
         def open(self):
             pass
@@ -373,7 +480,7 @@ def test_nodes_register_without_onnxruntime():
         "import sys; sys.modules['onnxruntime'] = None\n"
         "import rembg_sessions, torch\n"
         "nodes = rembg_sessions.NODE_CLASS_MAPPINGS\n"
-        "assert len(nodes) == 5, nodes\n"
+        "assert len(nodes) == 6, nodes\n"
         "for node in nodes.values(): node.INPUT_TYPES()\n"
         "try: nodes['RemBGRemove']().execute(torch.zeros(1, 8, 8, 3))\n"
         "except ImportError as error: print(error)\n"
@@ -382,3 +489,23 @@ def test_nodes_register_without_onnxruntime():
     assert done.returncode == 0, done.stderr
     assert "pip install" in done.stdout
     assert "onnxruntime" in done.stdout
+
+
+def test_the_backdrop_session_has_its_options():
+    node = nodes.NODE_CLASS_MAPPINGS["RemBGBackdropSession"]()
+    y, x = np.mgrid[:120, :120] + 0.5
+    distance = np.hypot(y - 60, x - 60)
+    ring = (distance < 40) & (distance > 15)
+    picture = np.where(ring[..., None], np.float32((0.8, 0.1, 0.1)), np.float32(0.9))
+    image = torch.from_numpy(picture[None].astype(np.float32))
+
+    def mask(**options):
+        values = {name: row[1]["default"] for name, row in node.INPUT_TYPES()["required"].items()}
+        (session,) = node.execute(**{**values, **options})
+        return MASK.execute(image, session=session)[0][0]
+
+    assert mask()[60, 60] == 0 and mask()[60, 35] == 1
+    assert mask(holes=False)[60, 60] == 1
+    with pytest.raises(LowConfidenceError):
+        noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+        MASK.execute(noise, session=node.execute(0, 0, False, True, True)[0])

@@ -1,0 +1,132 @@
+"""What the page may ask of the pack: the list of models, downloads, the diagnosis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..core.diagnosis import repair_commands, report
+from ..core.errors import OptionError, RembgSessionsError
+from ..core.installation import collect
+from ..core.models import MODELS
+from ..core.registry import get_model
+from ..core.spec import ModelSpec
+from ..core.weights import find
+from . import downloads, host
+
+HEADER = "X-Rembg-Sessions"
+"""A header that only the pack's own page, and programs, can send."""
+DOWNLOAD_EVENT = "rembg-sessions.download"
+
+
+def register() -> None:
+    """Add the routes to ComfyUI's server; outside ComfyUI there is nothing to add them to."""
+    server = host.server()
+    if server is not None:
+        add_routes(server.routes, server.send_sync)
+
+
+def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
+    """Add the routes to a table.
+
+    Parameters
+    ----------
+    routes
+        An ``aiohttp.web.RouteTableDef``.
+    send
+        Sends an event (name, data) to every open page; called from other threads.
+    """
+    from aiohttp import web
+
+    def tell(state: dict[str, Any]) -> None:
+        send(DOWNLOAD_EVENT, state)
+
+    def refusal(status: int, message: str) -> Any:
+        return web.json_response({"error": message}, status=status)
+
+    async def asked_model(request: Any) -> ModelSpec:
+        if request.content_type != "application/json":
+            raise OptionError("The request must be JSON.")
+        try:
+            body = await request.json()
+        except ValueError:
+            raise OptionError("The request is not JSON.") from None
+        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+            raise OptionError('The request must be {"model": "name"}.')
+        return get_model(body["model"])
+
+    def guarded(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def handler(request: Any) -> Any:
+            if not is_own_page(request.headers):
+                return refusal(403, "Only ComfyUI's own page may ask for this.")
+            try:
+                return web.json_response(await answer(request))
+            except RembgSessionsError as error:
+                return refusal(400, str(error))
+
+        return handler
+
+    @routes.get("/rembg-sessions/models")
+    async def models(request: Any) -> Any:
+        # looks at many folders, some of which may be on a network
+        return web.json_response(await asyncio.to_thread(list_models))
+
+    @routes.get("/rembg-sessions/diagnosis")
+    @guarded
+    async def diagnosis(request: Any) -> Any:
+        return await asyncio.to_thread(examine)
+
+    @routes.post("/rembg-sessions/download")
+    @guarded
+    async def download(request: Any) -> Any:
+        return downloads.start(await asked_model(request), host.model_folders(), tell)
+
+    @routes.post("/rembg-sessions/cancel")
+    @guarded
+    async def cancel(request: Any) -> Any:
+        return {"cancelled": downloads.cancel(await asked_model(request))}
+
+
+def is_own_page(headers: Mapping[str, str]) -> bool:
+    """Return whether a request comes from ComfyUI's own page, or from no page at all.
+
+    A page of another site cannot send ``HEADER`` without the browser asking the server first,
+    and ComfyUI's answer allows it not even with ``--enable-cors-header``. Where the browser
+    says who asks, that decides; it says so everywhere but on plain http of another machine.
+    """
+    if HEADER not in headers:
+        return False
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+
+
+def list_models() -> dict[str, Any]:
+    """Return what the page shows of each model, and the downloads that run; no paths."""
+    folders = host.model_folders()
+    return {"models": [_row(spec, folders) for spec in MODELS], "downloads": downloads.running()}
+
+
+def _row(spec: ModelSpec, folders: Any) -> dict[str, Any]:
+    sizes = [file.size for file in spec.weights]
+    return {
+        "name": spec.name,
+        "names": [spec.name, *spec.aliases],
+        "good_for": spec.good_for,
+        "licence": spec.licence,
+        "commercial": spec.commercial,
+        "size": None if None in sizes else sum(sizes),
+        "has_file": bool(spec.weights),
+        "custom": spec.custom,
+        "installed": not spec.custom and find(spec, folders) is not None,
+    }
+
+
+def examine() -> dict[str, Any]:
+    """Return the diagnosis: its text, and the shell lines that repair the installation."""
+    facts = collect()
+    return {"report": report(facts), "commands": repair_commands(facts)}

@@ -1,0 +1,106 @@
+// What the page knows of the models and their downloads. Loading this file does nothing.
+
+import { api } from "../../../scripts/api.js";
+
+const DOWNLOAD_EVENT = "rembg-sessions.download"; // as in nodes/routes.py
+
+const rows = new Map(); // by every name of a model
+const downloads = new Map(); // the last state of each, by model name
+const watchers = new Set();
+
+/** Ask a route of the pack; its answer, or an Error with the pack's own sentence. */
+export async function ask(route, body) {
+  const options = { headers: { "X-Rembg-Sessions": "1" } };
+  if (body) {
+    options.method = "POST";
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  const response = await api.fetchApi(`/rembg-sessions/${route}`, options);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `ComfyUI answered ${response.status}.`);
+  return answer;
+}
+
+// as core/registry.py compares names: "Dis_General_Use: label" is dis-general-use
+const key = (name) =>
+  String(name)
+    .split(":")[0]
+    .trim()
+    .toLowerCase()
+    .replaceAll("_", "-")
+    .replace(/\.(onnx|safetensors)$/, "");
+
+/** The row of a model, by a name or a "name: label" choice; undefined until the list is here. */
+export const findModel = (choice) => rows.get(key(choice));
+
+/** Every row, each once. */
+export const listModels = () => [...new Set(rows.values())];
+
+/** The last state of a model's download; undefined if there was none. */
+export const downloadOf = (row) => downloads.get(row.name);
+
+/** Call a function whenever something may have changed, until `unwatch`. */
+export const watch = (changed) => watchers.add(changed);
+export const unwatch = (changed) => watchers.delete(changed);
+
+function tellWatchers() {
+  for (const changed of [...watchers]) changed();
+}
+
+let fetching;
+let outdated = false; // asked again while a list was on its way
+
+/** Fetch the list; pages that are opened in the middle of a download learn of it, too. */
+export function refresh() {
+  outdated = fetching !== undefined;
+  fetching ??= fetchList()
+    .catch((error) => console.warn("rembg-sessions: no list of models.", error.message))
+    .finally(() => {
+      fetching = undefined;
+      if (outdated) return refresh();
+    });
+  return fetching;
+}
+
+async function fetchList() {
+  const list = await ask("models");
+  for (const row of list.models) for (const name of row.names) rows.set(key(name), row);
+  for (const { model, state } of [...downloads.values()]) {
+    if (!["cancelled", "failed"].includes(state)) downloads.delete(model);
+  }
+  list.downloads.forEach(note);
+  tellWatchers();
+}
+
+function note(state) {
+  downloads.set(state.model, state);
+  tellWatchers();
+}
+
+/** Start a download, or join the one that runs; what becomes of it is told by events. */
+export async function startDownload(row) {
+  try {
+    await ask("download", { model: row.name });
+  } catch (error) {
+    note({ model: row.name, state: "failed", message: error.message });
+  }
+}
+
+/** Stop a download at its next piece of data. */
+export async function cancelDownload(row) {
+  await ask("cancel", { model: row.name }).catch(refresh);
+}
+
+/** Listen to the server; `failed` gets the states of downloads that failed. */
+export function listen(failed) {
+  api.addEventListener(DOWNLOAD_EVENT, ({ detail }) => {
+    note(detail);
+    if (detail.state === "failed") failed(detail);
+    if (["done", "cancelled", "failed"].includes(detail.state)) refresh();
+  });
+  // a workflow downloads what it needs by itself
+  api.addEventListener("execution_success", () => {
+    if (watchers.size) refresh();
+  });
+}
