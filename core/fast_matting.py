@@ -67,11 +67,14 @@ def estimate_alpha_fast(
     He, Sun: Fast Guided Filter, 2015.
     """
     longer = max(trimap.shape)
+    pixels = np.flatnonzero(trimap == 0.5)
     # long and narrow pictures: a window must fit
     most = max(1, min(trimap.shape) // (2 * _RADIUS + 1))
     scale = min(most, 1 if longer <= _SMALL else max(2, -(-longer // _LARGEST)))
     while True:
-        small, small_trimap = (image, trimap) if scale == 1 else _shrink(image, trimap, scale)
+        small, small_trimap = (
+            (image, trimap) if scale == 1 else _shrink(image, trimap, pixels, scale)
+        )
         if on_step is not None:
             on_step()
         try:
@@ -90,17 +93,19 @@ def estimate_alpha_fast(
     if on_step is not None:
         on_step()
     alpha = trimap.copy()
-    pixels = np.flatnonzero(trimap == 0.5)
     alpha.ravel()[pixels] = carry_alpha(coefficients, image, pixels, scale)
     return alpha
 
 
 def _shrink(
-    image: NDArray[np.uint8], trimap: NDArray[np.float32], scale: int
+    image: NDArray[np.uint8], trimap: NDArray[np.float32], unknown: NDArray[np.intp], scale: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Average the picture; call certain only what is wholly certain."""
-    mixed = np.asarray(Image.fromarray(trimap).reduce(scale))
-    small_trimap = np.full(mixed.shape, 0.5, np.float32)
-    # an average of ones may be a rounding error away from one
-    small_trimap[mixed < 1e-4], small_trimap[mixed > 1 - 1e-4] = 0, 1
-    return np.asarray(Image.fromarray(image).reduce(scale)), small_trimap
+    """Average the picture; what holds an unknown pixel is unknown, else the middle counts."""
+    small = np.asarray(Image.fromarray(image).reduce(scale))
+    height, width = trimap.shape
+    y = np.minimum(np.arange(small.shape[0]) * scale + scale // 2, height - 1)
+    x = np.minimum(np.arange(small.shape[1]) * scale + scale // 2, width - 1)
+    small_trimap = trimap[y[:, None], x]
+    rows, columns = np.divmod(unknown, width)
+    small_trimap[rows // scale, columns // scale] = 0.5
+    return small, small_trimap

@@ -62,16 +62,22 @@ def estimate_alpha_guided(
     radius = min(_SMALL_RADIUS, (min(height, width) - 1) // 2)
     if radius < 1 or len(pixels) == 0:
         return alpha
-    scale = _RADIUS / _SMALL_RADIUS * max(1, max(height, width) / _USUAL_SIDE)
-    # long and narrow pictures: a window must fit
-    scale = min(round(scale), min(height, width) // (2 * radius + 1))
-    small = np.asarray(Image.fromarray(image).reduce(scale))
-    target = np.asarray(Image.fromarray(trimap if mask is None else mask).reduce(scale))
+    # of large pictures, whose windows are larger, some pixels say as much as all
+    step = max(1, round(max(height, width) / _USUAL_SIDE))
+    scale = _RADIUS // _SMALL_RADIUS * step
+    if scale * (2 * radius + 1) > min(height, width):  # long and narrow: a window must fit
+        step, scale = 1, min(height, width) // (2 * radius + 1)
+    every = slice(step // 2, None, step)
+    part, shrink = np.ascontiguousarray(image[every, every]), scale // step
+    small = np.asarray(Image.fromarray(part).reduce(shrink))
+    part = np.ascontiguousarray((trimap if mask is None else mask)[every, every])
+    target = np.asarray(Image.fromarray(part).reduce(shrink))
     if mask is None:
         target = _ramp(target)
     where = np.zeros(target.shape, np.bool_)
     rows, columns = np.divmod(pixels, width)
-    where[rows // scale, columns // scale] = True
+    last_row, last_column = where.shape[0] - 1, where.shape[1] - 1
+    where[np.minimum(rows // scale, last_row), np.minimum(columns // scale, last_column)] = True
     if on_step is not None:
         on_step()
     coefficients = fit_coefficients(small, target, where, radius, _EPSILON)

@@ -120,16 +120,18 @@ def progress(total: int) -> Callable[[int], None]:
 def download_progress() -> Callable[[int, int], None]:
     """Return a callback (bytes done, bytes total) that shows a download on the node."""
     show = progress(100)
-    last = -1
+    last = None
 
     def update(done: int, total: int) -> None:
         nonlocal last
         check_cancelled()
         percent = 100 * done // total if total else 0
-        if percent != last:
-            last = percent
+        step = (percent, 0 if total else done // 10_000_000)  # without a total every 10 MB
+        if step != last:
+            last = step
             show(percent)
-            show_text(f"downloading {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            of = f" of {total / 1e6:.0f}" if total else ""
+            show_text(f"downloading {done / 1e6:.0f}{of} MB")
 
     return update
 

@@ -241,13 +241,14 @@ class RemBGRemove:
         only_mask: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         look = own_look(Look(background, background_colour, edge_colours, keep, grow, feather))
-        for value, allowed in (
-            (look.background, BACKGROUNDS),
-            (look.edge_colours, EDGE_COLOURS),
-            (look.keep, KEEP),
+        for name, allowed in (
+            ("background", BACKGROUNDS),
+            ("edge_colours", EDGE_COLOURS),
+            ("keep", KEEP),
         ):
+            value = getattr(look, name)
             if value not in allowed:
-                raise OptionError(f"{value!r} is none of {', '.join(allowed)}.")
+                raise OptionError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
         colour = parse_colour(look.background_colour) if look.background == "colour" else None
         edge_colours = look.edge_colours
         if alpha_matting and edge_colours == "naive":  # as rembg does

@@ -12,6 +12,7 @@ want of a counterpart: ``BlurFusionForegroundEstimation``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from . import host
@@ -256,10 +257,11 @@ def add_route(routes: Any) -> None:
 
     @routes.post("/rembg-sessions/own-values")
     async def answer(request: Any) -> Any:
-        try:
-            values = await request.json()
-        except ValueError:
-            values = None
+        values = None
+        # other content types are what a page of another site may send unasked
+        if request.content_type == "application/json":
+            with suppress(ValueError):
+                values = await request.json()
         if not isinstance(values, dict) or not all(
             isinstance(value, (str, int, float)) for value in values.values()
         ):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.diagnosis import repair_commands, report
+from ..core.diagnosis import report
 from ..core.errors import OptionError, RembgSessionsError
 from ..core.installation import collect
 from ..core.models import MODELS
@@ -60,7 +61,11 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     def guarded(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         async def handler(request: Any) -> Any:
             if not is_own_page(request.headers):
-                return refusal(403, "Only ComfyUI's own page may ask for this.")
+                return refusal(
+                    403,
+                    "Only ComfyUI's own page may ask for this. If this is it, a proxy changes the "
+                    "Host header: let it pass the header on unchanged.",
+                )
             try:
                 return web.json_response(await answer(request))
             except RembgSessionsError as error:
@@ -127,6 +132,8 @@ def _row(spec: ModelSpec, folders: Any) -> dict[str, Any]:
 
 
 def examine() -> dict[str, Any]:
-    """Return the diagnosis: its text, and the shell lines that repair the installation."""
+    """Return the diagnosis as text."""
     facts = collect()
-    return {"report": report(facts), "commands": repair_commands(facts)}
+    for folder in host.model_folders()[:1]:  # the core does not know where ComfyUI downloads to
+        facts = replace(facts, model_folder=str(folder), model_folder_exists=folder.is_dir())
+    return {"report": report(facts)}

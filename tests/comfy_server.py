@@ -93,7 +93,8 @@ class Server:
 
     def post(self, path: str, body: Any) -> Any:
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, json.dumps(body).encode())
+        header = {"Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(body).encode(), header)
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None

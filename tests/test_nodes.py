@@ -124,6 +124,8 @@ def test_colour_background_gives_rgb():
     torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
     with pytest.raises(OptionError, match="colour"):
         REMOVE.execute(source, Layers(), background="colour", background_colour="reddish")
+    with pytest.raises(OptionError, match="keep is 'hair'; choose one of foreground, background"):
+        REMOVE.execute(source, Layers(), keep="hair")
 
 
 def test_existing_alpha_is_an_upper_bound():

@@ -14,7 +14,7 @@ from rembg_sessions.core.models import MODELS
 from rembg_sessions.core.registry import get_model
 
 pytest.importorskip("torch", reason="the nodes need torch")
-from rembg_sessions.nodes import downloads, host, routes
+from rembg_sessions.nodes import downloads, host, replacements, routes
 
 U2NETP = get_model("u2netp")
 PAGE = {routes.HEADER: "1", "Host": "127.0.0.1:8188"}
@@ -241,6 +241,7 @@ def ask():
     sent = []
     table = web.RouteTableDef()
     routes.add_routes(table, lambda name, data: sent.append((name, data)))
+    replacements.add_route(table)
 
     def ask(method, path, headers=None, **options):
         async def session():
@@ -346,7 +347,41 @@ def test_diagnosis(ask):
     assert status == 200
     assert answer["report"].startswith("rembg-sessions ")
     assert "onnxruntime:" in answer["report"]
-    assert isinstance(answer["commands"], list)
+
+
+def test_diagnosis_names_the_folder_that_comfyui_downloads_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "model_folders", lambda: (tmp_path / "rembg", tmp_path))
+    line = f"Model folder:  {tmp_path / 'rembg'}"
+    assert f"{line} (made by the first download)\n" in routes.examine()["report"]
+    (tmp_path / "rembg").mkdir()
+    assert f"{line}\n" in routes.examine()["report"]
+
+
+def test_values_in_our_words_are_for_json_only(ask):
+    path, body = "/rembg-sessions/own-values", b'{"model": "RMBG-2.0"}'
+    status, answer = ask("POST", path, data=body, headers={"Content-Type": "application/json"})
+    assert (status, answer["model"].split(":")[0]) == (200, "bria-rmbg")
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        status, answer = ask("POST", path, data=body, headers={"Content-Type": kind})
+        assert status == 400
+        assert "JSON" in answer["error"]
+
+
+def test_a_download_on_the_node_names_no_total_that_is_unknown(monkeypatch):
+    texts = []
+    monkeypatch.setattr(host, "show_text", texts.append)
+    update = host.download_progress()
+    for done in (0, 1_000_000, 12_000_000, 13_000_000):
+        update(done, 0)
+    for done in (0, 50_000_000, 50_000_001, 200_000_000):
+        update(done, 200_000_000)
+    assert texts == [
+        "downloading 0 MB",
+        "downloading 12 MB",
+        "downloading 0 of 200 MB",
+        "downloading 50 of 200 MB",
+        "downloading 200 of 200 MB",
+    ]
 
 
 # -- falling back to the CPU -------------------------------------------------------------

@@ -7,11 +7,12 @@ import { button, element, openWindow } from "./window.js";
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-/** A button that works once: the panel is drawn anew when something came of it. */
-function once(text, title, act) {
-  const made = button(text, title, () => {
+/** A button that rests until what it asked for is answered. */
+function asking(text, title, ask) {
+  const made = button(text, title, async () => {
     made.disabled = true;
-    act();
+    await ask();
+    made.disabled = false;
   });
   return made;
 }
@@ -28,24 +29,18 @@ function facts(row) {
 }
 
 /** The state of the file, and what can be done about it. */
-function actions(row) {
+function actions(row, download) {
   if (row.custom) return ["your own file: choose it as custom_model"];
   if (!row.has_file) return ["needs no file"];
   if (row.installed) return ["installed"];
-  const download = downloadOf(row);
-  const start = (text) => once(text, `Download ${row.name}`, () => startDownload(row));
+  const start = (text) => asking(text, `Download ${row.name}`, () => startDownload(row));
   switch (download?.state) {
     case "running":
     case "stopping": {
       const bar = element("progress", "flex: 1; min-width: 40px; height: 10px;");
-      if (download.total) {
-        bar.max = download.total;
-        bar.value = download.done;
-      }
-      const of = download.total ? ` of ${megabytes(download.total)}` : "";
-      const stop = once("Cancel", "What has arrived is kept", () => cancelDownload(row));
+      const stop = asking("Cancel", "What has arrived is kept", () => cancelDownload(row));
       stop.disabled = download.state === "stopping";
-      return [bar, `${megabytes(download.done ?? 0)}${of}`, stop];
+      return [bar, element("span", ""), stop];
     }
     case "done":
       return ["downloaded"]; // until the list is here
@@ -59,6 +54,15 @@ function actions(row) {
     default:
       return ["not installed", start("Download now")];
   }
+}
+
+function showProgress(bar, { done, total }) {
+  if (total) {
+    bar.max = total;
+    bar.value = done;
+  }
+  const of = total ? ` of ${megabytes(total)}` : "";
+  bar.nextSibling.textContent = `${megabytes(done)}${of}`;
 }
 
 /** Make a panel of two lines: its element, and the function that draws a model into it. */
@@ -77,12 +81,20 @@ export function makePanel() {
     second,
   );
   root.className = "rembg-sessions-model";
+  let drawn;
   const draw = (choice) => {
     const row = findModel(choice);
-    first.replaceChildren(...(row ? facts(row) : []));
-    second.replaceChildren(...(row ? actions(row) : []));
-    root.title = row?.good_for ?? "";
-    root.dataset.model = row?.name ?? "";
+    const download = row && downloadOf(row);
+    const wanted = JSON.stringify([row, download?.state, download?.message]);
+    if (wanted !== drawn) {
+      drawn = wanted; // drawn once: a button that is replaced while it is pressed does nothing
+      first.replaceChildren(...(row ? facts(row) : []));
+      second.replaceChildren(...(row ? actions(row, download) : []));
+      root.title = row?.good_for ?? "";
+      root.dataset.model = row?.name ?? "";
+    }
+    const bar = second.querySelector("progress");
+    if (bar) showProgress(bar, download);
   };
   return { root, draw };
 }

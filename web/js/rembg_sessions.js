@@ -20,10 +20,10 @@ function hasColourWidget() {
 function asHex(colour) {
   if (typeof colour !== "string" || colour.startsWith("#")) return colour;
   const context = document.createElement("canvas").getContext("2d");
-  const unset = context.fillStyle; // black; what is no colour does not change it
+  context.fillStyle = "#010203"; // stays if it is no colour
   context.fillStyle = /^[\d\s,.]+$/.test(colour) ? `rgb(${colour})` : colour;
-  const found = context.fillStyle;
-  return found === unset && colour.trim().toLowerCase() !== "black" ? colour : found;
+  const hex = context.fillStyle;
+  return hex.startsWith("#") && hex !== "#010203" ? hex : colour;
 }
 
 /** Call a function after one of an object's own callbacks. */
