@@ -105,11 +105,14 @@ def estimate_alpha_closed_form(
     del is_unknown
 
     def work(stopped: NDArray[np.uint8]) -> None:
-        with fastest() as code:
+        with fastest(stopped) as code:
             band = plan(trimap, code, stopped)
         threads = thread_count()
         need = band.memory(threads)
-        budget = (free_memory() or _UNTOLD) // 4 if memory is None else memory
+        budget = memory
+        if budget is None:
+            free = free_memory()
+            budget = (_UNTOLD if free is None else free) // 4
         if need > budget:
             raise BudgetError(need, budget)
         solution = solve(band, image, stopped, threads)

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .closed_form import BudgetError, estimate_alpha_closed_form
 from .errors import ImageError, OptionError
@@ -281,22 +280,3 @@ def _unsolved(
     cutout = row.colour(image, alpha) if row.colour else None
     alpha = alpha.astype(np.float32)
     return Matte(alpha=alpha, trimap=trimap, method="", warning=warning, cutout=cutout)
-
-
-def matte(
-    image: Image.Image,
-    mask: NDArray[np.uint8],
-    foreground_threshold: int = 240,
-    background_threshold: int = 10,
-    erode_size: int = 10,
-    on_step: Callable[[], None] | None = None,
-) -> NDArray[np.float32]:
-    """Refine a mask with the default method; see :func:`find_matte`, which tells more."""
-    return find_matte(
-        np.asarray(image),
-        mask,
-        foreground_threshold=foreground_threshold,
-        background_threshold=background_threshold,
-        erode_size=erode_size,
-        on_step=on_step,
-    ).alpha

@@ -59,6 +59,8 @@ def trimap_from_mask(
     if erode_size < 0:
         raise OptionError(f"The erode size is {erode_size}; use 0 or more pixels.")
     height, width = mask.shape
+    # from any pixel such a square covers the picture: larger ones would erode no more
+    erode_size = min(erode_size, 2 * max(height, width) + 1)
     # scipy puts the origin of an even square right of its centre
     before, after = (1, 1) if erode_size == 0 else (erode_size // 2, (erode_size - 1) // 2)
     erode = _erode_by_cross if erode_size == 0 else _erode_by_square
@@ -106,7 +108,9 @@ def scale_erode_size(erode_size: int, size_hw: tuple[int, int]) -> int:
     So the unknown band is as wide a part of a large picture as of a small one. 0 stays 0,
     anything else stays at least 1.
     """
-    return max(min(erode_size, 1), round(erode_size * max(size_hw) / _USUAL_SIDE))
+    if erode_size <= 0:  # left for trimap_from_mask to refuse
+        return erode_size
+    return max(1, round(erode_size * max(size_hw) / _USUAL_SIDE))
 
 
 def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -133,7 +137,7 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
         If its proportions are not the picture's, or it holds NaN.
     """
     if isinstance(trimap, np.ndarray) and np.issubdtype(trimap.dtype, np.floating):
-        if not np.isfinite(trimap).all() or trimap.min() < 0 or trimap.max() > 1:
+        if not ((trimap >= 0) & (trimap <= 1)).all():
             raise ImageError(
                 "The trimap holds values outside 0..1, or NaN. As floats use 0 for background, "
                 "0.5 for unknown and 1 for foreground; or pass uint8."

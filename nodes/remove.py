@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..core import mask as masks
 from ..core.composite import parse_colour
 from ..core.errors import ImageError, OptionError
-from ..core.foreground import Band
-from ..core.matting import matte
+from ..core.foreground import Band, estimate_band
+from ..core.matting import find_matte
 from ..core.pipeline import EDGE_COLOURS
 from ..core.registry import get_model
 from . import convert, host
@@ -254,6 +253,8 @@ class RemBGRemove:
         if alpha_matting and edge_colours == "naive":  # as rembg does
             edge_colours = "estimated"
 
+        warnings: list[str] = []
+
         def refine(
             levels: NDArray[np.uint8], alpha: NDArray[np.float32], band: Band | None
         ) -> tuple[NDArray[np.float32], Band | None]:
@@ -261,20 +262,25 @@ class RemBGRemove:
             if post_process:
                 smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
                 alpha = smooth.astype(np.float32) / 255
+            solved = False
             if alpha_matting:
-                alpha = matte(
-                    Image.fromarray(levels),
+                matte = find_matte(
+                    levels,
                     (alpha * 255 + 0.5).astype(np.uint8),
-                    foreground_threshold,
-                    background_threshold,
-                    erode_size,
-                    host.check_cancelled,
+                    foreground_threshold=foreground_threshold,
+                    background_threshold=background_threshold,
+                    erode_size=erode_size,
+                    on_step=host.check_cancelled,
                 )
+                alpha, solved = matte.alpha, bool(matte.method)
+                warnings.append(matte.warning)
             alpha = masks.refine(alpha, grow_pixels=look.grow, feather_radius=look.feather)
             if look.keep == "background":
                 alpha = 1 - alpha
-            # the colours belong to the alpha that the session found
-            return alpha, band if alpha is before else None
+            if alpha is not before:  # the colours belong to the alpha that the session found
+                estimated = edge_colours == "estimated"
+                band = estimate_band(levels, alpha, solved=solved) if estimated else None
+            return alpha, band
 
         pictures = convert.check_image(image).numpy()
         session = session if session is not None else open_handle(model)
@@ -303,7 +309,8 @@ class RemBGRemove:
                     found[at] = cutout[..., 3]
                     over(cutout, colour, results[at])
             update(i + 1)
-            host.show_text(describe(session, 1000 * (time.perf_counter() - start), i + 1))
+            text = describe(session, 1000 * (time.perf_counter() - start), i + 1)
+            host.show_text(". ".join([text, *dict.fromkeys(filter(None, warnings))]))
         mask = host.to_output(torch.from_numpy(found))
         mask_image = mask[..., None].expand(-1, -1, -1, 3)
         cutouts = mask_image if only_mask else host.to_output(torch.from_numpy(results))

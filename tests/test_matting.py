@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rembg_sessions.core import fast_matting, matting, remove
+from rembg_sessions.core import fast_matting, remove
 from rembg_sessions.core.closed_form import BudgetError
 from rembg_sessions.core.errors import ImageError, OptionError
 from rembg_sessions.core.matting import METHODS, find_matte
@@ -340,13 +340,3 @@ def test_the_trimap_of_the_lemur(lemur, shared):
     alpha = np.asarray(cutout.getchannel("A"), int)
     # it was made by closed-form matting from this very trimap
     assert np.abs(alpha - np.asarray(true)).mean() < 0.5
-
-
-def test_the_short_way():
-    true = disc(softness=4)
-    image = Image.fromarray(over(true))
-    alpha = matting.matte(image, true, 230, 20, 5)
-    found = find_matte(
-        np.asarray(image), true, foreground_threshold=230, background_threshold=20, erode_size=5
-    )
-    np.testing.assert_array_equal(alpha, found.alpha)

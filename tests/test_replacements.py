@@ -23,6 +23,7 @@ from rembg_sessions import nodes  # noqa: E402
 from rembg_sessions.core.composite import parse_colour  # noqa: E402
 from rembg_sessions.core.errors import OptionError, UnknownModelError  # noqa: E402
 from rembg_sessions.core.mask import refine  # noqa: E402
+from rembg_sessions.core.matting import Matte  # noqa: E402
 from rembg_sessions.core.registry import get_model  # noqa: E402
 from rembg_sessions.nodes import host, replacements  # noqa: E402
 from rembg_sessions.nodes import remove as remove_module  # noqa: E402
@@ -358,15 +359,19 @@ def test_only_mask_takes_the_place_of_the_picture(disc):
 def test_alpha_matting_solves_the_edge(monkeypatch, disc):
     asked = []
 
-    def solve(picture, mask, *options):
-        asked.append((picture.size, mask.dtype, options[:3]))
-        return np.full((40, 60), 0.5, np.float32)
+    def solve(picture, mask, **options):
+        asked.append((picture.shape, mask.dtype, options["foreground_threshold"]))
+        half = np.full((40, 60), 0.5, np.float32)
+        return Matte(alpha=half, trimap=half, method="fast", warning="fast took over")
 
-    monkeypatch.setattr(remove_module, "matte", solve)
+    texts = []
+    monkeypatch.setattr(remove_module.host, "show_text", texts.append)
+    monkeypatch.setattr(remove_module, "find_matte", solve)
     image, mask, _ = REMOVE().execute(
         disc, Bright(), edge_colours="naive", alpha_matting=True, foreground_threshold=200
     )
-    assert asked == [((60, 40), np.uint8, (200, 10, 10))]
+    assert asked == [((40, 60, 3), np.uint8, 200)]
+    assert texts[-1].endswith("fast took over")
     assert (mask == 0.5).all()
     assert image[0, 20, 30, 0] > 0.9  # not darkened
 

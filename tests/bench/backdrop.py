@@ -221,7 +221,7 @@ def print_quality(cutouts: list[Cutout], scenes: tuple[Scene, ...]) -> None:
 
 
 def print_against_closed_form(lemur: Cutout) -> None:
-    from rembg_sessions.core.matting import matte
+    from rembg_sessions.core.matting import find_matte
 
     print("\nlemur, sum of absolute differences; target: at most half of closed-form matting")
     for scene in SCENES:
@@ -229,7 +229,7 @@ def print_against_closed_form(lemur: Cutout) -> None:
             continue
         image, truth = compose(scene, lemur)
         perfect = np.where(truth.alpha > 0.5, 255, 0).astype(np.uint8)
-        theirs = float(np.abs(matte(Image.fromarray(image), perfect) - truth.alpha).sum())
+        theirs = float(np.abs(find_matte(image, perfect).alpha - truth.alpha).sum())
         ours = measure(backdrop.solve(image), image, truth)["sad"]
         verdict = "met" if ours <= theirs / 2 else "MISSED"
         print(f"  {scene.name:14s} ours {ours:7.0f}  closed-form {theirs:7.0f}"
