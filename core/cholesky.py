@@ -25,16 +25,23 @@ _numpy = threading.Lock()
 
 
 @contextmanager
-def fastest() -> Generator[Any]:
+def fastest(stopped: NDArray[np.uint8]) -> Generator[Any]:
     """Lend the fastest functions there are: compiled ones to all, those in numpy to one thread.
 
     numpy holds Python's lock most of the time, and threads that wait for it slow it down.
+    Who waits for another solution's numpy takes the compiled functions when they are ready,
+    and stops with ``StoppedError`` when ``stopped`` is set.
     """
-    if code := kernels():
-        yield code
-    else:
-        with _numpy:
-            yield kernels() or elimination
+    while not (code := kernels()):
+        if stopped[0]:
+            raise StoppedError
+        if _numpy.acquire(timeout=0.1):
+            try:
+                yield kernels() or elimination
+            finally:
+                _numpy.release()
+            return
+    yield code
 
 
 def thread_count() -> int:
@@ -78,7 +85,7 @@ def solve(plan: Plan, image: NDArray[np.uint8], stopped: NDArray[np.uint8], thre
         largest = int((sizes[:, PIXEL] + sizes[:, BOUNDARY]).max())
         work = np.empty(largest * (largest + 1))
         arrays = (nodes, plan.bounds, plan.windows, plan.position, pixels, width, factors, right)
-        with fastest() as code:
+        with fastest(stopped) as code:
             height = code.factor(task.begin, task.end, *arrays, stack, work, stopped)
         if height < 0:
             raise StoppedError
@@ -88,7 +95,7 @@ def solve(plan: Plan, image: NDArray[np.uint8], stopped: NDArray[np.uint8], thre
         if above:
             above.result()
         task = plan.tasks[number]
-        with fastest() as code:
+        with fastest(stopped) as code:
             code.substitute(task.begin, task.end, nodes, plan.bounds, factors, right, stopped)
 
     with ThreadPoolExecutor(threads, "matting") as pool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .closed_form import BudgetError, estimate_alpha_closed_form
-from .local_linear import carry_alpha, fit_coefficients
+from .local_linear import carry_alpha, fit_coefficients, grow
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -19,6 +19,8 @@ _log = logging.getLogger("rembg_sessions")
 _SMALL, _LARGEST = 512, 1024
 # Below this there is nothing left to gain.
 _LAST_RESORT = 128
+# Rows of the small picture made at a time, and how far its averages may be off.
+_STRIP, _ROUNDING = 64, 1e-5
 # Closed-form matting's own windows; ε for colours in 0..1.
 _RADIUS, _EPSILON = 1, 1e-6
 
@@ -100,7 +102,10 @@ def estimate_alpha_fast(
 def _shrink(
     image: NDArray[np.uint8], trimap: NDArray[np.float32], unknown: NDArray[np.intp], scale: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Average the picture; what holds an unknown pixel is unknown, else the middle counts."""
+    """Average the picture; what holds an unknown pixel is unknown, else the middle counts.
+
+    Only where a certain side would get lost, a pixel that holds some of it counts for it.
+    """
     small = np.asarray(Image.fromarray(image).reduce(scale))
     height, width = trimap.shape
     y = np.minimum(np.arange(small.shape[0]) * scale + scale // 2, height - 1)
@@ -108,4 +113,10 @@ def _shrink(
     small_trimap = trimap[y[:, None], x]
     rows, columns = np.divmod(unknown, width)
     small_trimap[rows // scale, columns // scale] = 0.5
+    step = scale * _STRIP  # Pillow copies what it is given: not all at once
+    strips = (Image.fromarray(trimap[top : top + step]) for top in range(0, height, step))
+    mean = np.concatenate([np.asarray(strip.reduce(scale)) for strip in strips])
+    for value, has_some in ((0, mean < 0.5 - _ROUNDING), (1, mean > 0.5 + _ROUNDING)):
+        # a thin stroke of a drawn trimap fills no pixel of the small one
+        small_trimap[has_some & ~grow(small_trimap == value, 1)] = value
     return small, small_trimap

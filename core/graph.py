@@ -30,6 +30,7 @@ _log = logging.getLogger("rembg_sessions")
 CPU = "CPUExecutionProvider"
 # ONNX Runtime's documentation: no two threads may run one session of this provider.
 _ONE_AT_A_TIME = "DmlExecutionProvider"
+_preloading = threading.Lock()
 
 OPTIMIZATION_LEVELS = {
     "disable": "ORT_DISABLE_ALL",
@@ -286,7 +287,7 @@ class Graph:
     def _create(self, providers: list[Any]) -> Any:
         ort = import_onnxruntime()
         if _name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
-            _preload_cuda(ort)
+            preload_cuda(ort)
         try:
             # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
             session = ort.InferenceSession(
@@ -316,12 +317,13 @@ def _available() -> list[str]:
     return import_onnxruntime().get_available_providers()
 
 
-def _preload_cuda(ort: Any) -> None:
+def preload_cuda(ort: Any) -> None:
     """Lend ONNX Runtime the CUDA libraries that torch or the nvidia packages brought."""
     if not hasattr(ort, "preload_dlls"):
         return
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    # it prints what is missing; two threads that redirect at once would lose the real output
+    with _preloading, contextlib.redirect_stdout(printed):
         ort.preload_dlls()
     if printed.getvalue():
         _log.debug("onnxruntime.preload_dlls: %s", printed.getvalue().strip())

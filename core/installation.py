@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
-import io
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .graph import preload_cuda
 from .providers import Accelerator, host_accelerator, nvidia_driver
 
 SWITCHES = (
@@ -205,10 +205,7 @@ def _missing_libraries(onnxruntime: Any, cuda: str) -> tuple[str, ...]:
     else:
         names = [f"lib{stem}.so.{cuda}" for stem in ("cublasLt", "cublas", "cudart")]
         names += ["libcurand.so.10", f"libcufft.so.{fft}", "libcudnn.so.9"]
-    if hasattr(onnxruntime, "preload_dlls"):
-        # finds those that torch and the nvidia packages brought; what is missing it prints
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
+    preload_cuda(onnxruntime)
     missing: list[str] = []
     for name in names:
         try:

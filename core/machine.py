@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+_GROUP = Path("/sys/fs/cgroup")
+
 
 def free_memory() -> int | None:
     """Return the bytes of memory that can be used without swapping, None where nobody tells."""
@@ -21,10 +23,14 @@ def free_memory() -> int | None:
         except (OSError, ValueError):
             return None
     try:  # a container's own limit
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text("ascii"))
-        return max(0, min(free, limit - int((group / "memory.current").read_text("ascii"))))
-    except (OSError, ValueError):
+        limit = int((_GROUP / "memory.max").read_text("ascii"))
+        used = int((_GROUP / "memory.current").read_text("ascii"))
+        lines = (_GROUP / "memory.stat").read_text("ascii").splitlines()
+        count = {name: int(number) for name, number in map(str.split, lines)}
+        # copies of files count as used, and give way where memory is needed
+        used -= count["active_file"] + count["inactive_file"]
+        return max(0, min(free, limit - used))
+    except (OSError, KeyError, ValueError):
         return free
 
 

@@ -301,10 +301,10 @@ def _make_patcher(session: BaseSession) -> _SessionPatcher:
 
 
 def raise_as_comfy_does(error: ProviderError | ModelMemoryError) -> None:
-    """Turn an out-of-memory error into ComfyUI's own, which its dialog explains."""
-    out_of_memory = isinstance(error, ModelMemoryError) or isinstance(
-        error.__cause__, ModelMemoryError
-    )
-    if mm is not None and out_of_memory:
+    """Raise an error; one about a GPU's memory as ComfyUI's own, which frees and explains it.
+
+    A model that ran out of memory on the CPU keeps its own words: ComfyUI's speak of a GPU.
+    """
+    if mm is not None and isinstance(error.__cause__, ModelMemoryError):
         raise mm.OOM_EXCEPTION(str(error)) from error
     raise error

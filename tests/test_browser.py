@@ -658,8 +658,8 @@ def test_colours_in_other_words_stay_what_they_are(page, colour, shown):
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        ("hungry.onnx", "hungry.onnx failed on CPU"),
-        ("foreign.onnx", "foreign.onnx"),
+        ("hungry.onnx", "hungry.onnx failed on CPU: it ran out of memory. Choose a smaller"),
+        ("foreign.onnx", "foreign.onnx is no background removal model: it takes words"),
     ],
 )
 def test_errors_are_shown_in_sentences(page, network, said):
