@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import warnings
 from types import SimpleNamespace
@@ -10,7 +11,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rembg_sessions.core import cholesky, closed_form, compiled, elimination, kernels, ordering
+from rembg_sessions.core import (
+    cholesky,
+    closed_form,
+    compiled,
+    elimination,
+    kernels,
+    machine,
+    ordering,
+)
 from rembg_sessions.core.closed_form import BudgetError, estimate_alpha_closed_form
 from rembg_sessions.core.dissection import StoppedError, plan
 from rembg_sessions.core.laplacian import window_offsets, window_vectors
@@ -311,6 +320,9 @@ def test_a_quarter_of_the_free_memory_is_the_budget(monkeypatch):
     with pytest.raises(BudgetError) as caught:
         estimate_alpha_closed_form(picture("stars"), ring())
     assert caught.value.budget == 1000
+    monkeypatch.setattr(closed_form, "free_memory", lambda: 0)  # told, and none
+    with pytest.raises(BudgetError, match="may use 0 MiB"):
+        estimate_alpha_closed_form(picture("stars"), ring())
     monkeypatch.setattr(closed_form, "free_memory", lambda: None)
     assert estimate_alpha_closed_form(picture("stars"), ring()).shape == (40, 40)
 
@@ -318,6 +330,20 @@ def test_a_quarter_of_the_free_memory_is_the_budget(monkeypatch):
 def test_free_memory_is_told_in_bytes():
     free = free_memory()
     assert free is None or 1e7 < free < 1e14
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="containers are of Linux")
+def test_files_that_a_container_has_read_leave_memory_free(tmp_path, monkeypatch):
+    machines = free_memory()
+    monkeypatch.setattr(machine, "_GROUP", tmp_path)
+    (tmp_path / "memory.max").write_text("8000000\n")
+    (tmp_path / "memory.current").write_text("7900000\n")
+    (tmp_path / "memory.stat").write_text(
+        "anon 900000\ninactive_file 4000000\nactive_file 3000000\n"
+    )
+    assert free_memory() == (None if machines is None else 7_100_000)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (free_memory() or 0) > 1e7 or machines is None
 
 
 def test_the_need_grows_with_the_band():
@@ -363,6 +389,32 @@ def test_stopped_work_ends_early(code):
     band = plan(ring(), code, go_on)
     with pytest.raises(StoppedError):
         cholesky.solve(band, picture("stars"), stopped, 2)
+
+
+def test_who_waits_for_anothers_numpy_may_cancel():
+    def on_step():
+        raise Cancelled
+
+    with cholesky.fastest(np.zeros(1, np.uint8)) as code:  # as another solution does
+        assert code is elimination
+        with pytest.raises(Cancelled):
+            estimate_alpha_closed_form(picture("stars"), ring(), on_step=on_step)
+
+
+def test_who_waits_for_anothers_numpy_takes_compiled_code_when_it_is_there(monkeypatch):
+    faster, lent = SimpleNamespace(), []
+    go_on = np.zeros(1, np.uint8)
+
+    def wait():
+        with cholesky.fastest(go_on) as code:
+            lent.append(code)
+
+    with cholesky.fastest(go_on):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        monkeypatch.setattr(cholesky, "kernels", lambda: faster)
+        waiting.join(10)
+    assert lent == [faster]
 
 
 def test_steps_are_reported():

@@ -257,6 +257,17 @@ def test_over_its_budget_closed_form_hands_over_to_fast_and_says_so(caplog):
     assert np.abs(found.alpha - whole.alpha).mean() < 0.01
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_thin_strokes_are_not_lost_where_fast_solves_a_smaller_picture(wide):
+    rows, columns = np.mgrid[:600, :800]
+    true = np.where(np.hypot(rows - 300, columns - 400) < 150, 255, 0).astype(np.uint8)
+    trimap = np.full(true.shape, 0.5, np.float32)
+    trimap[301, 350:450] = 1
+    trimap[21 : 60 if wide else 22] = 0
+    found = find_matte(over(true), trimap=trimap, method="fast")
+    assert np.abs(found.alpha - true / 255).mean() < 0.01
+
+
 def test_fast_shrinks_until_it_fits_and_then_gives_up(monkeypatch):
     sizes = []
 

@@ -32,6 +32,24 @@ def test_a_custom_network_is_fed_at_the_size_it_declares(network, photo):
     assert np.ptp(np.asarray(mask)) > 100
 
 
+def test_a_network_that_takes_no_picture_is_refused(home, photo):
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.INT64
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["words"], ["same"])],
+        "text",
+        [helper.make_tensor_value_info("words", kind, [1, 77])],
+        [helper.make_tensor_value_info("same", kind, [1, 77])],
+    )
+    opset = [helper.make_opsetid("", 13)]
+    home.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.save(model, str(home / "text.onnx"))
+    session = new_session("u2net_custom", model_path="text.onnx")
+    with pytest.raises(ModelRunError, match=r"text\.onnx is no background removal.*\[1, 77\]"):
+        session.predict(photo())
+
+
 def test_a_network_in_half_precision(network, photo):
     half = new_session("u2net_custom", model_path=network("half.onnx", half=True))
     full = new_session("u2net_custom", model_path=network("full.onnx"))

@@ -67,6 +67,14 @@ def test_thresholds_exclude_their_own_level(foreground, background):
     np.testing.assert_array_equal(trimap, expected_trimap(mask, foreground, background, 1))
 
 
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_erode_size_beyond_the_picture_takes_no_more_memory(level):
+    mask = np.full((5, 9), level, np.uint8)
+    np.testing.assert_array_equal(
+        trimap_from_mask(mask, erode_size=10**9), expected_trimap(mask, 240, 10, 101)
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -88,6 +96,7 @@ def test_arguments_out_of_range(arguments, message):
         (10, (300, 512), 5),
         (1, (100, 100), 1),
         (0, (4096, 4096), 0),
+        (-1, (100, 100), -1),
     ],
 )
 def test_the_band_follows_the_size_of_the_picture(size, size_hw, expected):
@@ -134,6 +143,11 @@ def test_floats_out_of_range_are_refused(bad):
     trimap[0, 3] = bad
     with pytest.raises(ImageError, match=r"outside 0\.\.1, or NaN"):
         read_trimap(trimap, (1, 9))
+
+
+def test_an_empty_trimap_is_refused():
+    with pytest.raises(ImageError, match=r"empty: shape \(0, 4\)"):
+        read_trimap(np.zeros((0, 4), np.float32), (3, 3))
 
 
 def test_another_size_of_the_same_proportions_is_scaled():
