@@ -52,8 +52,7 @@ class BudgetError(RembgSessionsError, MemoryError):
     def __init__(self, need: int, budget: int) -> None:
         super().__init__(
             f"Closed-form matting of this picture needs {need / 2**20:.0f} MiB of memory and may "
-            f"use {budget / 2**20:.0f} MiB. Free some memory, use the method 'fast', or make the "
-            "unknown band narrower."
+            f"use {budget / 2**20:.0f} MiB. Free some memory, or make the unknown band narrower."
         )
         self.need = need
         self.budget = budget

@@ -77,7 +77,7 @@ def test_a_soft_disc_is_solved(backdrop, blur):
     assert found.alpha.dtype == np.float32 and found.alpha.shape == truth.shape
     assert iou(found.alpha, truth) > 0.99
     assert np.abs(found.alpha - truth).mean() < 0.004
-    assert band_error(found.alpha, truth) < 0.06
+    assert band_error(found.alpha, truth) < 0.02
     assert found.confidence > 0.9
 
 
@@ -147,6 +147,21 @@ def test_green_spill_is_unmixed():
     a = alpha[:, None]
     again = a * found.colours + (1 - a) * np.float32((30, 190, 60))
     assert np.abs(again - image.reshape(-1, 3)[found.band]).mean() < 1.5
+
+
+def test_between_hairs_and_on_a_thin_stem():
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    angle = np.arctan2(y - 100, x - 120)
+    distance = np.hypot(y - 100, x - 120)
+    hairs = (np.sin(45 * angle) > 0) & (distance < 75)
+    stem = (abs(x - 120) < 4) & (y > 100) & (y < 230)
+    truth = np.float32((distance < 55) | hairs | stem)
+    backdrop = np.float32((60, 120, 160))
+    found = solve(over(truth, (160, 50, 130), backdrop, 1))
+    ring = (distance > 60) & (distance < 72) & ~stem
+    assert found.alpha[ring & ~hairs].mean() < 0.2
+    assert found.alpha[ring & hairs].mean() > 0.8
+    assert found.alpha[190:220, 119:121].mean() > 0.95
 
 
 def shadowed():
@@ -259,7 +274,8 @@ def test_the_same_picture_gives_the_same_alpha_on_many_threads():
     first = session.predict_alpha(image)[0]
     with ThreadPoolExecutor(4) as pool:
         for again in pool.map(lambda _: session.predict_alpha(image)[0], range(8)):
-            np.testing.assert_array_equal(first, again)
+            # compiled code may take over in between
+            np.testing.assert_allclose(first, again, atol=1e-4)
 
 
 def test_tolerance_and_soft_edge():

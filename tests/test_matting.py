@@ -277,8 +277,9 @@ def test_fast_shrinks_until_it_fits_and_then_gives_up(monkeypatch):
 
     monkeypatch.setattr(fast_matting, "estimate_alpha_closed_form", too_large)
     mask = disc(600, 3000, radius=200)
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetError, match=r"narrower\.$") as caught:
         find_matte(over(mask), mask, method="fast")
+    assert "'fast'" not in str(caught.value)  # that is what gave up
     assert sizes == [1000, 500, 250, 125]
 
 

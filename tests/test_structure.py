@@ -25,9 +25,10 @@ HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch
 MATHS = {"bands", "composite", "foreground", "mask", "picture", "regions"}
 MATHS |= {"backdrop", "backdrop_edge", "backdrop_field"}
 MATHS |= {"prompt", "windows"}
+MATHS |= {"closed_form", "cholesky", "compiled", "dissection", "fast_matting", "machine"}
 MATHS |= {"elimination", "kernels", "laplacian", "ordering"}
 MATHS |= {"guided", "local_linear", "reference", "trimap"}
-MATHS_IMPORTS = {"numpy", "PIL", "scipy", "pymatting", *sys.stdlib_module_names}
+MATHS_IMPORTS = {"numpy", "PIL", "scipy", "numba", "pymatting", *sys.stdlib_module_names}
 
 FORBIDDEN_IMPORTS = {"pickle", "subprocess", "pip", "imp", "marshal", "shelve", "cv2"}
 FORBIDDEN_NAMES = {"eval", "exec", "print", "compile", "__import__", "input", "breakpoint"}
