@@ -198,7 +198,7 @@ def find_matte(
 
     obstacle = _obstacle(trimap, given)
     if obstacle:
-        return _unsolved(image, None if given else mask, trimap, row, obstacle)
+        return _unsolved(image, mask, trimap, row, obstacle)
     if not _has(trimap, 0.5):  # certain everywhere, which a mask may well be
         return Matte(alpha=trimap, trimap=trimap, method="")
 
@@ -266,7 +266,7 @@ def _unsolved(
     row: Method,
     obstacle: str,
 ) -> Matte:
-    """Return the mask itself, or the drawn trimap, and a warning that says why."""
+    """Return the mask itself, and a warning that says why."""
     warning = f"Alpha matting was skipped: {obstacle}"
     _log.warning(warning)
     if mask is not None:

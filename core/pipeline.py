@@ -64,7 +64,8 @@ def remove(
         0..255: mask values above the first are certainly foreground, below the second
         certainly background.
     alpha_matting_erode_size
-        Side in pixels of the square by which both certain regions shrink.
+        Side in pixels of the square that erodes both certain regions: about the width of the
+        band that is solved along a hard edge.
     session
         From ``new_session``, from rembg, or any object with ``predict`` or ``process``;
         None uses the shared session of the default model.

@@ -36,8 +36,9 @@ def trimap_from_mask(
     foreground_threshold, background_threshold
         0..255: above the first and below the second a pixel counts as certain.
     erode_size
-        Side in pixels of the square by which both certain regions shrink, ≥ 0. 0 erodes
-        by a 3×3 cross, as rembg does.
+        Side in pixels of the square that erodes both certain regions, ≥ 0: each shrinks by
+        about half of it, so a hard edge gets an unknown band about this wide. 0 erodes by a
+        3×3 cross, as rembg does.
 
     Returns
     -------

@@ -79,8 +79,8 @@ class RemBGAlphaMatting:
                         "default": 10,
                         "min": 0,
                         "max": 255,
-                        "tooltip": "Pixels by which the certain regions shrink: the band between "
-                        "them is solved. Wider for long hair; slower.",
+                        "tooltip": "Width in pixels of the band that is solved along a hard edge. "
+                        "Wider for long hair; slower.",
                     },
                 ),
                 "method": (

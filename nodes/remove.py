@@ -192,8 +192,8 @@ class RemBGRemove:
                         "min": 0,
                         "max": 255,
                         "advanced": True,
-                        "tooltip": "With alpha_matting: pixels by which the certain regions "
-                        "shrink. Wider for long hair; slower.",
+                        "tooltip": "With alpha_matting: width in pixels of the band that is "
+                        "solved along a hard edge. Wider for long hair; slower.",
                     },
                 ),
                 "only_mask": (

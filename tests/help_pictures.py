@@ -51,7 +51,7 @@ def make() -> Mapping[str, list[torch.Tensor]]:
     (session,) = run("RemBGSession", model="backdrop", providers="Auto")
     measured = {"tolerance": 0.0, "soft_edge": 0.0, "keep_shadow": False}
     measured |= {"holes": True, "strict": False}
-    changes = ({}, {"soft_edge": 2.0}, {"tolerance": 30.0})
+    changes = ({}, {"soft_edge": 2.0}, {"tolerance": 35.0})
     plain = [run("RemBGBackdropSession", **{**measured, **change})[0] for change in changes]
     cutout, mask, _ = run("RemBGRemove", image=photo, session=session)
     (card, *_) = run("RemBGRemove", image=photo, session=session, background="colour")

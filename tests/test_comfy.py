@@ -184,7 +184,8 @@ def assert_same_cutout(got: np.ndarray, expected: np.ndarray, most: int = 4) -> 
     error = difference(got, expected)[..., :3]
     assert (alpha == 255).any()
     assert error[alpha == 255].max(initial=0) <= 1
-    assert error[alpha >= 128].mean() <= 1
+    # estimates follow alpha, also where enlarging it overshoots
+    assert error[alpha >= 128].mean() <= (1 if most == 4 else 1.5)
 
 
 # -- listing and validation --------------------------------------------------------------
