@@ -246,6 +246,7 @@ def _unmix(
     def rows(top: int, bottom: int) -> Band:
         result = alpha[top:bottom]
         result[result < VISIBLE] = 0
+        result[result >= OPAQUE] = 1
         at = np.flatnonzero((result >= VISIBLE) & (result < OPAQUE))
         a = result.ravel()[at]
         f, b = _nearest(layers, at + top * width, width, finer, factor)
