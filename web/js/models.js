@@ -89,7 +89,8 @@ export async function startDownload(row) {
 
 /** Stop a download at its next piece of data. */
 export async function cancelDownload(row) {
-  await ask("cancel", { model: row.name }).catch(refresh);
+  const { cancelled } = await ask("cancel", { model: row.name }).catch(() => ({}));
+  if (!cancelled) refresh(); // it had ended, or the server is away
 }
 
 /** Listen to the server; `failed` gets the states of downloads that failed. */
@@ -99,6 +100,8 @@ export function listen(failed) {
     if (detail.state === "failed") failed(detail);
     if (["done", "cancelled", "failed"].includes(detail.state)) refresh();
   });
+  // what was told while the connection was lost
+  api.addEventListener("reconnected", () => refresh());
   // a workflow downloads what it needs by itself
   api.addEventListener("execution_success", () => {
     if (watchers.size) refresh();

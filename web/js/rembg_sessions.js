@@ -18,7 +18,9 @@ function hasColourWidget() {
 
 /** A colour in the words that colour widgets understand; Python understands more. */
 function asHex(colour) {
-  if (typeof colour !== "string" || colour.startsWith("#")) return colour;
+  // CSS reads the opacity in "r, g, b, a" as 0 to 1, Python as 0 to 255: left to Python
+  if (typeof colour !== "string" || /^#|rgba|hsla/.test(colour)) return colour;
+  if (colour.split(",").length === 4) return colour;
   const context = document.createElement("canvas").getContext("2d");
   context.fillStyle = "#010203"; // stays if it is no colour
   context.fillStyle = /^[\d\s,.]+$/.test(colour) ? `rgb(${colour})` : colour;

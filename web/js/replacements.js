@@ -51,7 +51,7 @@ function watch(node) {
         waiting = true;
         setTimeout(() => {
           waiting = false;
-          translate(node);
+          translate(node).catch(() => {}); // the server is away: it understands either
         });
       }
       return result;
@@ -67,6 +67,6 @@ app.registerExtension({
   },
 
   loadedGraphNode(node) {
-    if (NODES.includes(node.comfyClass)) translate(node);
+    if (NODES.includes(node.comfyClass)) translate(node).catch(() => {});
   },
 });
