@@ -63,6 +63,7 @@ class _Stub:
 
 
 def our_session() -> Any:
+    from rembg_sessions.core.providers import Choice
     from rembg_sessions.core.sessions import sessions
 
     session = sessions["u2net"].__new__(sessions["u2net"])
@@ -70,6 +71,7 @@ def our_session() -> Any:
         run=lambda feed: [_Stub.output],
         inputs=lambda: [("input", [1, 3, SIZE, SIZE], "tensor(float)")],
         provider="CPU",
+        choice=Choice(("CPUExecutionProvider",), explicit=True),
     )
     session.graphs, session.model_name, session.companion = (graph,), "u2net", None
     return session
