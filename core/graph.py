@@ -226,7 +226,7 @@ class Graph:
             with self._running if alone else contextlib.nullcontext():
                 return session.run(None, cast)
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            text = str(error)
+            text = str(error).strip()
             kind = ModelRunError
             if (
                 isinstance(error, MemoryError)

@@ -166,7 +166,6 @@ SETTINGS = {
     "Comfy.TutorialCompleted": True,  # else the page opens with the templates
     "Comfy.UseNewMenu": "Top",
     "Comfy.Minimap.Visible": False,
-    "Comfy.RightSidePanel.IsOpen": False,
 }
 
 
@@ -224,6 +223,7 @@ class Page:
         tab.on("console", self._note)
         tab.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
         server.post("/settings/Comfy.VueNodes.Enabled", vue)
+        server.post("/settings/Comfy.RightSidePanel.IsOpen", False)  # others may have opened it
         tab.goto(f"http://127.0.0.1:{server.port}/")
         tab.wait_for_function("!!(window.app?.graph?.nodes?.length)", timeout=PATIENCE)
         self.version = tab.evaluate("window.__COMFYUI_FRONTEND_VERSION__")
