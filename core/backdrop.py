@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .backdrop_edge import OPAQUE_DEPTH, Edge, alpha_from_colours, solve_edge
-from .backdrop_field import Field, double, fit_field
+from .backdrop_edge import Edge, alpha_from_colours, least_alpha, solve_edge
+from .backdrop_field import Field, double, fit_field, noise_limit
 from .bands import in_bands
-from .closed_form import BudgetError, estimate_alpha_closed_form
 from .errors import ImageError, OptionError
-from .fast_matting import estimate_alpha_fast
 from .foreground import OPAQUE, VISIBLE
-from .trimap import trimap_from_mask
 
 Floats = NDArray[np.float32]
 Band = tuple[NDArray[np.intp], Floats]
@@ -28,15 +24,12 @@ Band = tuple[NDArray[np.intp], Floats]
 CONFIDENT = 0.5
 # Longer side of the working size; large pictures keep more detail.
 _WORKING, _WORKING_LARGE, _LARGE = 384, 640, 2048
-_ROWS = 256
+# Rows solved at a time, and how much more work a pixel is than to resize it.
+_ROWS, _WORK = 256, 4
 # Working pixels around the subject that its soft edge may reach.
 _MARGIN = 8
 # Spread of the subject's colour around its smooth estimate, in levels.
 _SPREAD = 25.0
-# Alpha from which a pixel counts as subject for closed-form matting, how much deeper than
-# that it must lie, as a share of the longer side, and how far from such depth what is thin
-# begins, in pixels.
-_OPAQUE_INSIDE, _REACH, _THIN = 0.999, 0.005, 30
 # Shadows fainter than this are not seen.
 _FAINT = 0.03
 
@@ -137,13 +130,12 @@ def solve(
     field = fit_field(small, tolerance, holes)
     rows, columns = (np.s_[:], np.s_[:]) if keep_shadow else _extent(field.is_background)
     part = field.crop(rows, columns)
-    edge = solve_edge(small[:, rows, columns], part, soft_edge / factor if soft_edge else None)
+    edge = solve_edge(
+        small[:, rows, columns], part, max(small.shape), soft_edge / factor if soft_edge else None
+    )
     shadow = _shadow(part) if keep_shadow else None
     box = _enlarged(rows, factor), _enlarged(columns, factor)
-    image_part = np.ascontiguousarray(image[box])
-    inside, *layers, finer = _enlarge(image_part, part, edge, factor)
-    inside = _solve_hair(image_part, inside, longer)
-    band, colours = _unmix(image_part, inside, tuple(layers), finer, factor, field.noise, shadow)
+    inside, band, colours = _enlarge(np.ascontiguousarray(image[box]), part, edge, factor, shadow)
     alpha = np.zeros(image.shape[:2], np.float32)
     alpha[box] = inside
     y, x = np.divmod(band, inside.shape[1])
@@ -175,93 +167,60 @@ def _shadow(field: Field) -> Floats:
 
 
 def _enlarge(
-    image: NDArray[np.uint8], field: Field, edge: Edge, factor: int
-) -> tuple[Floats, Floats, Floats, int]:
-    """Solve alpha at full size from colours and depth; also F, B and their size to image's."""
-    height, width = image.shape[:2]
-    foreground, background, finer = edge.foreground, field.colours, 1
-    if factor > 1:
-        # one interpolated doubling hides the steps; then the nearest will do
-        foreground, background, finer = double(foreground), double(background), 2
-    depth = Image.fromarray(np.clip(edge.depth, -1, 3))
-    alpha = np.empty((height, width), np.float32)
-    limit = max(1.8 * field.noise, 3.0)
+    image: NDArray[np.uint8], field: Field, edge: Edge, factor: int, shadow: Floats | None
+) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """Solve alpha at full size, and F where it is not the picture's own colour.
 
-    def rows(top: int, bottom: int) -> None:
-        position = _rows_of(depth, top, bottom, width, factor)
-        result = alpha[top:bottom]
-        np.greater(position, 1, out=result, casting="unsafe")
-        at = np.flatnonzero((position > -0.9) & (position < OPAQUE_DEPTH))
-        f, b = _nearest((foreground, background), at + top * width, width, finer, factor)
-        pixels = image.reshape(-1, 3)[at + top * width].T.astype(np.float32, order="C") - b
-        a, _ = alpha_from_colours(pixels, f - b, position.ravel()[at], limit)
-        a = np.maximum(a, _least_alpha(pixels, b, a, field.noise))
-        a[a < VISIBLE] = 0
-        result.ravel()[at] = a
-
-    _in_strips(rows, height, width)
-    return alpha, foreground, background, finer
-
-
-def _solve_hair(image: NDArray[np.uint8], alpha: Floats, longer: int) -> Floats:
-    """Solve again by closed-form matting what lies between sure backdrop and sure subject.
-
-    The backdrop is known to the pixel; the subject is sure only as deep inside as the edge
-    is soft, so that what shows between hairs is found as well.
+    A shadow is put under the subject. Returns alpha, the band's flat indices and its colours.
     """
-    reach = round(_REACH * longer) + 1
-    trimap = np.full(alpha.shape, 0.5, np.float32)
-    trimap[alpha < VISIBLE] = 0
-    sure = _eroded(alpha > _OPAQUE_INSIDE, 2 * reach)
-    # what is thin throughout, a stem or a whisker, has no such depth anywhere near
-    far = _eroded(~sure, 6 * reach + _THIN)
-    sure |= _eroded(alpha > 0.5, 3) & far
-    trimap[sure] = 1
-    if min(trimap.shape) < 3 or not (trimap == 1).any() or not (trimap == 0).any():
-        return alpha
-    if longer <= _LARGE:
-        with contextlib.suppress(BudgetError):  # then the way that needs little memory
-            return estimate_alpha_closed_form(image, trimap)
-    return estimate_alpha_fast(image, trimap)
-
-
-def _eroded(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Shrink a mask by a square of ``size`` pixels."""
-    return trimap_from_mask(mask.astype(np.uint8), 0, 0, size) == 1
-
-
-def _unmix(
-    image: NDArray[np.uint8],
-    alpha: Floats,
-    layers: tuple[Floats, Floats],
-    finer: int,
-    factor: int,
-    noise: float,
-    shadow: Floats | None,
-) -> Band:
-    """Unmix F where it is not the picture's own colour; put a shadow under it, in place."""
-    height, width = alpha.shape
+    height, width = image.shape[:2]
+    layers = np.concatenate([field.colours, edge.trust[None]])
+    columns = np.arange(width)
+    expected = Image.fromarray(edge.expected)
     dark = None if shadow is None else Image.fromarray(shadow)
+    alpha = np.empty((height, width), np.float32)
 
     def rows(top: int, bottom: int) -> Band:
-        result = alpha[top:bottom]
-        result[result < VISIBLE] = 0
-        result[result >= OPAQUE] = 1
-        at = np.flatnonzero((result >= VISIBLE) & (result < OPAQUE))
-        a = result.ravel()[at]
-        f, b = _nearest(layers, at + top * width, width, finer, factor)
-        pixels = image.reshape(-1, 3)[at + top * width].T.astype(np.float32, order="C") - b
+        alpha[top:bottom] = _rows_of(expected, top, bottom, width, factor)
+        result = alpha[top:bottom].reshape(-1)
+        at = np.flatnonzero((result > 0) & (result < 1))
+        y, x = np.divmod(at, width)
+        lines = np.arange(top, bottom)
+        nearest = np.take(lines // factor * layers.shape[2], y) + np.take(columns // factor, x)
+        b, (trust,) = np.split(np.take(layers.reshape(4, -1), nearest, axis=1), [3])
+        if factor > 1:
+            # F changes fast enough to show steps; one interpolated doubling hides them
+            first = max(0, top // factor - 1)
+            finer = double(edge.foreground[:, first : bottom // factor + 2])
+            lines = lines * 2 // factor - 2 * first
+            nearest = np.take(lines * finer.shape[2], y) + np.take(columns * 2 // factor, x)
+        else:
+            finer = edge.foreground
+        f = np.take(finer.reshape(3, -1), nearest, axis=1)
+        difference = np.take(image[top:bottom].reshape(-1, 3), at, axis=0).T - b
+        contrast = f - b
+        limit = noise_limit(field.noise)
+        a = alpha_from_colours(difference, contrast, result[at], trust, limit)[0]
+        np.maximum(a, least_alpha(difference, b, field.noise), out=a)
+        a[a < VISIBLE] = 0
+        a[a >= OPAQUE] = 1
+        result[at] = a
+        soft = np.flatnonzero((a > 0) & (a < 1))
         # F̂ + gain (I − αF̂ − (1−α)B): exact without noise, quiet with it
-        gain = a / (a * a + ((0.3 + noise / 2) / _SPREAD) ** 2)
-        colours = np.clip(f + gain * (pixels - a * (f - b)), 0, 255).T
+        gain = a / (a * a + ((0.3 + field.noise / 2) / _SPREAD) ** 2)
+        contrast *= -a
+        contrast += difference
+        contrast *= gain
+        contrast += f
+        colours = np.clip(np.take(contrast, soft, axis=1).T, 0, 255)
         if dark is not None:
             under = _rows_of(dark, top, bottom, width, factor)
-            return _over_shadow(result, under, at, colours, top * width)
-        return at + top * width, colours
+            return _over_shadow(alpha[top:bottom], under, at[soft], colours, top * width)
+        return at[soft] + top * width, colours
 
     parts = _in_strips(rows, height, width)
     band, colours = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return band, colours
+    return alpha, band, colours
 
 
 def _in_strips(rows: Callable[[int, int], Any], height: int, width: int) -> list[Any]:
@@ -270,7 +229,8 @@ def _in_strips(rows: Callable[[int, int], Any], height: int, width: int) -> list
     def strips(top: int, bottom: int) -> list[Any]:
         return [rows(start, min(start + _ROWS, bottom)) for start in range(top, bottom, _ROWS)]
 
-    return [part for strip in in_bands(strips, height, height * width) for part in strip]
+    work = _WORK * height * width
+    return [part for strip in in_bands(strips, height, work) for part in strip]
 
 
 def _rows_of(values: Image.Image, top: int, bottom: int, width: int, factor: int) -> Floats:
@@ -279,22 +239,6 @@ def _rows_of(values: Image.Image, top: int, bottom: int, width: int, factor: int
         return np.asarray(values.crop((0, top, width, bottom)))
     box = (0, top / factor, width / factor, bottom / factor)
     return np.asarray(values.resize((width, bottom - top), Image.Resampling.BILINEAR, box=box))
-
-
-def _nearest(
-    layers: tuple[Floats, Floats], at: NDArray[np.intp], width: int, finer: int, factor: int
-) -> list[Floats]:
-    """Return the colours (3, N) of layers (3, h, w) at flat indices of the full size."""
-    y, x = np.divmod(at, width)
-    near = y * finer // factor * layers[0].shape[2] + x * finer // factor
-    return [layer.reshape(3, -1)[:, near] for layer in layers]
-
-
-def _least_alpha(difference: Floats, background: Floats, alpha: Floats, noise: float) -> Floats:
-    """Return the lowest alpha whose foreground colour exists, as far as noise lets it be told."""
-    room = np.where(difference > 0, 255 - background, background)
-    size = np.abs(difference) - 3 * max(noise, 1)
-    return np.clip((size / np.maximum(room, 8)).max(0, initial=0), 0, 1)
 
 
 def _over_shadow(alpha: Floats, shadow: Floats, at: NDArray[np.intp], colours: Floats, offset: int):

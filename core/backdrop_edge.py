@@ -7,7 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .backdrop_field import Field, average, dilate, double, fill, product, strongest
+from .backdrop_field import (
+    Field,
+    average,
+    dilate,
+    double,
+    fill,
+    noise_limit,
+    product,
+    strongest,
+)
+from .closed_form import BudgetError, estimate_alpha_closed_form
+from .fast_matting import estimate_alpha_fast
+from .foreground import VISIBLE
+from .trimap import trimap_from_mask
 
 Floats = NDArray[np.float32]
 
@@ -16,13 +29,27 @@ _INSIDE, _OUTSIDE = 20, 5
 # Spread of the foreground's colour around its estimate, and the misfit, in levels, at
 # which the colour of a pixel says nothing about its alpha any more.
 _SPREAD, _MISFIT = 30.0, 4.0
-# How many measurements the shape of the edge counts for.
-_TRUST = 1.0
-_ROUNDS, _STEPS = 3, 2
+# How many measurements the shape of the edge counts for, and how much more for every width
+# beyond its end; the same for the shape and closed-form matting together.
+_TRUST, _DEEPER = 1.0, 10.0
+_TRUST_SOLVED, _DEEPER_SOLVED = 2.0, 30.0
+# Estimates of the foreground before each measurement of the width, at half the size, where
+# it is exact enough; and with the width known.
+_MEASURING, _GIVEN = (1, 2), (1,)
 # Width of a soft edge before it is measured, and the measured range, in working pixels.
 _FIRST_WIDTH, _WIDTHS = 6.0, (1.5, 14.0)
+# Pixels of one depth that tell something of alpha there.
+_ENOUGH = 5
 # From this many widths inside the boundary on, the subject is opaque.
-OPAQUE_DEPTH = 1.5
+_OPAQUE_DEPTH = 1.5
+# As many widths outside there is nothing of it.
+_BEYOND = -0.9
+# Alpha from which a pixel counts as subject for closed-form matting, how much deeper than
+# that it must lie, as a share of the longer side, and how far from such depth what is thin
+# begins, in working pixels.
+_OPAQUE, _REACH, _THIN = 0.999, 0.005, 15
+# Weight of the colour of what is backdrop, in the foreground's mean.
+_HARDLY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -33,23 +60,21 @@ class Edge:
     ----------
     foreground
         float32 (3, H, W), 0..255: a smooth estimate of the subject's colour.
-    depth
-        float32 (H, W): 0 where alpha starts, 1 where it ends at 1, by position alone.
+    expected
+        float32 (H, W): alpha apart from what a pixel's own colour says; exactly 0 and 1
+        where it is sure.
+    trust
+        float32 (H, W): how many measurements ``expected`` counts for.
     """
 
     foreground: Floats
-    depth: Floats
-
-
-def expected_alpha(depth: Floats) -> tuple[Floats, Floats]:
-    """Return alpha by position alone and its weight against what the colour says."""
-    t = np.clip(depth, 0, 1)
-    return t * t * (3 - 2 * t), _TRUST * (1 + 10 * np.clip(depth - 1, 0, 2))
+    expected: Floats
+    trust: Floats
 
 
 def alpha_from_colours(
-    difference: Floats, contrast: Floats, depth: Floats, limit: float
-) -> tuple[Floats, Floats]:
+    difference: Floats, contrast: Floats, expected: Floats, trust: Floats, limit: float
+) -> tuple[Floats, Floats, Floats]:
     """Solve I = αF + (1−α)B for α with B known and F roughly known.
 
     Parameters
@@ -58,7 +83,7 @@ def alpha_from_colours(
         float32 (3, ...): I − B.
     contrast
         float32 (3, ...): F − B.
-    depth
+    expected, trust
         float32 (...), see :class:`Edge`.
     limit
         Deviation in levels below which a pixel is not told from backdrop.
@@ -69,6 +94,8 @@ def alpha_from_colours(
         float32 (...), 0..1.
     measured
         float32 (...): α by colour alone.
+    weight
+        float32 (...): what ``measured`` counted for.
     """
     power = product(contrast, contrast)
     dot = product(difference, contrast)
@@ -76,64 +103,172 @@ def alpha_from_colours(
     total = product(difference, difference)
     # |d − αD|², written out
     misfit = np.maximum(total - measured * (2 * dot - measured * power), 0)
-    weight = power / _SPREAD**2 / (1 + misfit / _MISFIT**2)
-    weight *= np.minimum(total / limit**2, 1)
-    expected, trust = expected_alpha(depth)
-    alpha = (weight * measured + trust * expected) / (weight + trust)
-    alpha[depth >= OPAQUE_DEPTH] = 1
-    alpha[depth <= 0] = np.where(weight > 1, alpha, 0)[depth <= 0]
-    return alpha, measured
+    misfit /= _MISFIT**2
+    misfit += 1
+    weight = power / _SPREAD**2
+    weight /= misfit
+    total /= limit**2
+    weight *= np.minimum(total, 1, out=total)
+    alpha = weight * measured
+    alpha += trust * expected
+    alpha /= weight + trust
+    return alpha, measured, weight
 
 
-def solve_edge(small: Floats, field: Field, width: float | None = None) -> Edge:
-    """Estimate the subject's colours along its edge, and where the edge starts and ends.
+def least_alpha(difference: Floats, background: Floats, noise: float) -> Floats:
+    """Return the lowest alpha whose foreground colour exists, as far as noise lets it be told."""
+    unsure = np.float32(3 * max(noise, 1))
+    # towards white, and towards black
+    least = (difference - unsure) / np.maximum(255 - background, 8)
+    np.maximum(least, (-difference - unsure) / np.maximum(background, 8), out=least)
+    return np.clip(np.maximum(np.maximum(least[0], least[1]), least[2]), 0, 1)
+
+
+def solve_edge(small: Floats, field: Field, longer: int, width: float | None = None) -> Edge:
+    """Estimate the subject's colours and alpha along its edge.
 
     Parameters
     ----------
     small
-        float32 (3, H, W), 0..255.
+        float32 (3, H, W), whole levels 0..255.
+    longer
+        The longer side of the whole picture at working size; ``small`` may be a part.
     width
         Of the soft edge in working pixels; None measures it.
     """
     difference = small - field.colours
     position = _signed_distance(field.is_background)
-    outside = position < 0.5 - _OUTSIDE
     # the purest colours nearby differ most from the backdrop
     pure = field.deviation / np.maximum(strongest(field.deviation), 1)
-    measure, w = width is None, width or _FIRST_WIDTH
-    start = np.float32(0.1)
-    foreground = small
-    depth = (position / w).astype(np.float32)
-    alpha = expected_alpha(depth)[0]
-    for turn in range(_ROUNDS if measure else 1):
-        for _ in range(_STEPS):
-            unmixed = field.colours + difference / np.maximum(alpha, np.float32(0.05))
-            foreground = _smooth(
-                np.clip(unmixed, 0, 255), alpha**2 * expected_alpha(depth)[0] ** 2 * pure
-            )
-            contrast = foreground - field.colours
-            strength = np.sqrt(product(contrast, contrast))
-            # the boundary was found where alpha passed limit / strength
-            start = np.clip(0.6 * field.limits / np.maximum(strength, 1), 0.02, 0.5)
-            depth = position / w + 0.5 - np.sin(np.arcsin(1 - 2 * start) / 3)
-            depth[outside] = -1
-            alpha, measured = alpha_from_colours(difference, contrast, depth, 1.0)
-            alpha[outside] = 0
-        if measure and turn < _ROUNDS - 1:
-            w = _measure_width(position, strength, measured)
-    return Edge(foreground, depth.astype(np.float32))
+    whole = difference, field.colours, position, field.limits, pure
+    if width is None:
+        half = [average(values, 2) for values in whole]
+        contrast, _, measured = _find_foreground(*half, _FIRST_WIDTH, _MEASURING)
+        width = _measure_width(half[2], contrast, measured)
+    contrast, depth, _ = _find_foreground(*whole, width, _GIVEN)
+    alpha, _ = _by_colour(difference, contrast, depth, noise_limit(field.noise))
+    alpha = np.maximum(alpha, least_alpha(difference, field.colours, field.noise))
+    alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
+    trimap = _sure(alpha, longer)
+    solved = _solve_hair(small, alpha, trimap)
+    expected = np.where(trimap == 0.5, (solved + _by_position(depth)) / 2, trimap)
+    trust = _TRUST_SOLVED * (1 + _DEEPER_SOLVED * np.clip(depth - 1, 0, 2))
+    return Edge(_unmixed(difference, field.colours, solved, solved + _HARDLY), expected, trust)
+
+
+def _find_foreground(
+    difference: Floats,
+    background: Floats,
+    position: Floats,
+    limits: Floats,
+    pure: Floats,
+    width: float,
+    turns: tuple[int, ...],
+) -> tuple[Floats, Floats, Floats]:
+    """Estimate F − B and alpha in turns; also the depth, and alpha by colour alone."""
+    depth = position / np.float32(width)
+    alpha = _by_position(depth)
+    contrast, measured = difference, alpha
+    for turn, steps in enumerate(turns):
+        if turn:
+            width = _measure_width(position, contrast, measured)
+        for _ in range(steps):
+            weight = alpha**2 * _by_position(depth) ** 2 * pure
+            contrast = _unmixed(difference, background, alpha, weight) - background
+            depth = _depth(position, width, contrast, limits)
+            alpha, measured = _by_colour(difference, contrast, depth, 1.0)
+    return contrast, depth, measured
+
+
+def _by_position(depth: Floats) -> Floats:
+    """Return alpha at a depth: 0 where the edge starts, 1 where it ends."""
+    t = np.clip(depth, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _depth(position: Floats, width: float, contrast: Floats, limits: Floats) -> Floats:
+    """Return how deep in the edge a distance from the backdrop's boundary is, in widths."""
+    strength = np.sqrt(product(contrast, contrast))
+    # the boundary was found where alpha passed limit / strength
+    start = np.clip(0.6 * limits / np.maximum(strength, 1), 0.02, 0.5)
+    depth = position / np.float32(width) + 0.5 - np.sin(np.arcsin(1 - 2 * start) / 3)
+    depth[position < 0.5 - _OUTSIDE] = -1
+    return depth.astype(np.float32)
+
+
+def _by_colour(
+    difference: Floats, contrast: Floats, depth: Floats, limit: float
+) -> tuple[Floats, Floats]:
+    """Return alpha by colour and position, and by colour alone."""
+    trust = _TRUST * (1 + _DEEPER * np.clip(depth - 1, 0, 2))
+    alpha, measured, weight = alpha_from_colours(
+        difference, contrast, _by_position(depth), trust, limit
+    )
+    alpha[depth >= _OPAQUE_DEPTH] = 1
+    alpha[(depth <= -1) | (depth <= 0) & (weight <= 1)] = 0
+    return alpha, measured
+
+
+def _unmixed(difference: Floats, background: Floats, alpha: Floats, weight: Floats) -> Floats:
+    """Unmix F with the alpha given; average it over 2×2 and fill from coarser averages."""
+    height, width = weight.shape
+    unmixed = difference / np.maximum(alpha, np.float32(0.05))
+    unmixed += background
+    np.clip(unmixed, 0, 255, out=unmixed)
+    unmixed *= weight
+    share = average(weight, 2)
+    mean = average(unmixed, 2) / np.maximum(share, np.float32(1e-6))
+    return double(fill(mean, share))[:, :height, :width]
+
+
+def _sure(alpha: Floats, longer: int) -> Floats:
+    """Return a trimap: the subject is sure only deeper inside than hair lets the backdrop show."""
+    reach = round(_REACH * longer) + 1
+    trimap = np.full(alpha.shape, 0.5, np.float32)
+    trimap[alpha == 0] = 0
+    sure = _eroded(alpha > _OPAQUE, 2 * reach)
+    # what is thin throughout, a stem or a whisker, has no such depth anywhere near
+    far = _eroded(~sure, 6 * reach + _THIN)
+    sure |= _eroded(alpha > 0.5, 3) & far
+    trimap[sure] = 1
+    return trimap
+
+
+def _eroded(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Shrink a mask by a square of ``size`` pixels."""
+    return trimap_from_mask(mask.astype(np.uint8), 0, 0, size) == 1
+
+
+def _solve_hair(small: Floats, alpha: Floats, trimap: Floats) -> Floats:
+    """Solve by closed-form matting, which finds what shows between hairs, if there is a way."""
+    if min(alpha.shape) < 3 or not (trimap == 1).any() or not (trimap == 0).any():
+        return alpha
+    image = np.ascontiguousarray(small.transpose(1, 2, 0).astype(np.uint8))
+    try:
+        return estimate_alpha_closed_form(image, trimap)
+    except BudgetError:
+        return estimate_alpha_fast(image, trimap)  # needs little memory
 
 
 def _signed_distance(background: NDArray[np.bool_]) -> Floats:
     """Distance from the backdrop's boundary, positive inside the subject, roughly round."""
-    distance = np.zeros(background.shape, np.float32)
-    for region, steps, sign in ((background, _INSIDE, 1), (~background, _OUTSIDE, -1)):
-        for step in range(steps):
-            if region.all():
-                break
-            distance += sign * ~region
-            region = dilate(region) if step % 2 else _cross(region)
+    inside, outside = (
+        _steps_into(region, steps)
+        for region, steps in ((background, _INSIDE), (~background, _OUTSIDE))
+    )
+    distance = inside.astype(np.float32) - outside
     return distance - np.float32(0.5) * np.sign(distance)
+
+
+def _steps_into(region: NDArray[np.bool_], most: int) -> NDArray[np.uint8]:
+    """Count the steps in which a growing region reaches each pixel, none inside it."""
+    steps = np.zeros(region.shape, np.uint8)
+    for step in range(most):
+        if region.all():
+            break
+        steps += ~region
+        region = dilate(region) if step % 2 else _cross(region)
+    return steps
 
 
 def _cross(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -145,23 +280,16 @@ def _cross(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def _smooth(colours: Floats, weight: Floats) -> Floats:
-    """Average colours by weight over 2×2 and fill from coarser averages."""
-    height, width = weight.shape
-    share = average(weight, 2)
-    mean = average(colours * weight, 2) / np.maximum(share, np.float32(1e-6))
-    return double(fill(mean, share))[:, :height, :width]
-
-
-def _measure_width(position: Floats, strength: Floats, measured: Floats) -> float:
+def _measure_width(position: Floats, contrast: Floats, measured: Floats) -> float:
     """Measure how far into the subject alpha rises, where colours tell it best."""
     near = (position > 0) & (position < 3)
     if not near.any():
         return _FIRST_WIDTH
+    strength = np.sqrt(product(contrast, contrast))
     clear = (strength > max(30.0, float(np.median(strength[near])))) & (position > 0)
     at = position[clear].astype(np.intp)
     count = np.bincount(at, minlength=_INSIDE)[:14]
     total = np.bincount(at, measured[clear], minlength=_INSIDE)[:14]
-    profile = np.where(count > 20, total / np.maximum(count, 1), 1)
+    profile = np.where(count > _ENOUGH, total / np.maximum(count, 1), 1)
     level = max(float(np.median(profile[6:])), 0.5)
     return float(np.clip(2 * np.clip(1 - profile / level, 0, 1).sum(), *_WIDTHS))

@@ -22,6 +22,8 @@ _RINGING = 0.05
 # A region that holds this share of the border is the backdrop; others must prove it.
 _MAIN = 0.3
 _HYPOTHESES = 192
+# Pixels of the border, and of the whole picture, that the first fits look at.
+_BORDER, _FIRST_LOOK = 1000, 16000
 # Longer side at which shadows are followed: there noise is averaged out and slopes show.
 _SHADOW_SIDE = 160
 
@@ -81,31 +83,30 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
     holes
         Whether enclosed regions of backdrop colour are backdrop.
     """
-    size_hw = small.shape[1:]
-    y, x = _coordinates(size_hw)
+    height, width = small.shape[1:]
+    y, x = _coordinates((height, width))
     model, scale = _fit_border(small, y, x)
+    # a first look at few pixels is enough to fit the rest of the backdrop as well
+    step = max(1, round((height * width / _FIRST_LOOK) ** 0.5))
+    ys, xs, few = y[::step], x[:, ::step], small[:, ::step, ::step]
+    found = _Matcher(few - _evaluate(model, ys, xs, 2), scale)
+    inside = found.matching(found.deviation < (tolerance or noise_limit(scale)), holes=False)
     lit = _evaluate(model, y, x, 2)
-    limit = tolerance or max(1.8 * scale, 3.0)
-    found = _Matcher(small - lit, scale)
-    background = found.matching(found.deviation < limit, holes=False)
-    step = max(1, round((size_hw[0] * size_hw[1] / 16000) ** 0.5))
-    thin = np.s_[::step, ::step]
-    if background[thin].sum() >= 64:
-        ys, xs = np.broadcast_arrays(y[::step], x[:, ::step])
-        inside = background[thin]
-        basis = _terms(ys[inside], xs[inside], 3)
-        values = small[:, ::step, ::step][:, inside].T
+    if inside.sum() >= 64:
+        ys, xs = np.broadcast_arrays(ys, xs)
+        basis, values = _terms(ys[inside], xs[inside], 3), few[:, inside].T
         model = _least_squares(basis, values, np.ones(len(values), np.float32))
         lit = _evaluate(model, y, x, 3)
         off = np.linalg.norm(values - basis @ model, axis=1)
         scale = float(np.clip(1.2 * np.median(off), 0.7, 8))
-        limit = tolerance or max(1.8 * scale, 3.0)
-        found = _Matcher(small - lit, scale)
-        background = found.matching(found.deviation < limit, holes=False)
+    limit = tolerance or noise_limit(scale)
+    found = _Matcher(small - lit, scale)
+    background = found.matching(found.deviation < limit, holes=False)
 
     known = _shaded(small, lit, background, limit, scale)
+    residual = found.residual
     for last in (False, True):
-        found = _Matcher(small - lit - _spread(small - lit, known), scale)
+        found = _Matcher(residual - _spread(residual, known), scale)
         limits = np.maximum(limit, _RINGING * strongest(found.deviation))
         background = found.matching(found.deviation < limits, holes=holes and last)
         known = ~dilate(~background)
@@ -123,6 +124,11 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
         noise=scale,
         confidence=_confidence(background, found.deviation / limits),
     )
+
+
+def noise_limit(noise: float) -> float:
+    """Return the deviation in levels below which a pixel is not told from noise."""
+    return max(1.8 * noise, 3.0)
 
 
 def _confidence(background: Mask, deviation: Floats) -> float:
@@ -170,24 +176,34 @@ def dilate(mask: Mask) -> Mask:
 def strongest(values: Floats, block: int = 8) -> Floats:
     """Return the greatest value (H, W) within about a block around each pixel."""
     height, width = values.shape
-    padded = np.pad(values, ((0, -height % block), (0, -width % block)))
-    rows, columns = padded.shape[0] // block, padded.shape[1] // block
-    most = np.pad(padded.reshape(rows, block, columns, block).max((1, 3)), 1)
+    most = _by_blocks(np.maximum, _by_blocks(np.maximum, values, block, 0), block, 1)
+    most = np.pad(most, 1)
     most = np.maximum(np.maximum(most[:-2], most[2:]), most[1:-1])
     most = np.maximum(np.maximum(most[:, :-2], most[:, 2:]), most[:, 1:-1])
-    return most.repeat(block, 0).repeat(block, 1)[:height, :width]
+    return most.repeat(block, 0)[:height].repeat(block, 1)[:, :width]
 
 
 def average(values: Floats, block: int) -> Floats:
-    """Average (..., H, W) over square blocks."""
+    """Average (..., H, W) over square blocks; those at the end may be smaller."""
     if block == 1:
         return values
     height, width = values.shape[-2:]
-    keep = [(0, 0)] * (values.ndim - 2)
-    values = np.pad(values, [*keep, (0, -height % block), (0, -width % block)], mode="edge")
-    values = sum((values[..., i::block, :] for i in range(1, block)), values[..., ::block, :])
-    values = sum((values[..., i::block] for i in range(1, block)), values[..., ::block])
-    return values * np.float32(1 / block**2)
+    total = _by_blocks(np.add, _by_blocks(np.add, values, block, -2), block, -1)
+    if height % block == 0 and width % block == 0:
+        return total * np.float32(1 / block**2)
+    rows, columns = (np.full(-(-side // block), block, np.float32) for side in (height, width))
+    rows[-1], columns[-1] = (height - 1) % block + 1, (width - 1) % block + 1
+    return total / (rows[:, None] * columns)
+
+
+def _by_blocks(combine: np.ufunc, values: Floats, block: int, axis: int) -> Floats:
+    """Combine the values of blocks along an axis of (..., H, W); the last may be smaller."""
+    along = values.swapaxes(axis, 0)
+    total = along[::block].copy(order="K")
+    for start in range(1, min(block, len(along))):
+        part = along[start::block]
+        combine(total[: len(part)], part, out=total[: len(part)])
+    return total.swapaxes(axis, 0)
 
 
 def fill(values: Floats, weight: Floats) -> Floats:
@@ -207,13 +223,10 @@ def fill(values: Floats, weight: Floats) -> Floats:
     height, width = weight.shape
     if max(height, width) == 1:
         return values
-    pad = ((0, height % 2), (0, width % 2))
-    w = np.pad(weight, pad)
-    c = np.pad(values * weight, ((0, 0), *pad))
-    w, c = w[::2] + w[1::2], c[:, ::2] + c[:, 1::2]
-    w, c = w[:, ::2] + w[:, 1::2], c[..., ::2] + c[..., 1::2]
-    coarse = fill(c / np.maximum(w, 1e-6), np.minimum(w, 1))
-    fine = double(coarse)[:, :height, :width]
+    coarse = _by_blocks(np.add, _by_blocks(np.add, values * weight, 2, -2), 2, -1)
+    share = _by_blocks(np.add, _by_blocks(np.add, weight, 2, -2), 2, -1)
+    coarse /= np.maximum(share, np.float32(1e-6))
+    fine = double(fill(coarse, np.minimum(share, 1)))[:, :height, :width]
     return fine + np.minimum(weight, 1) * (values - fine)
 
 
@@ -221,20 +234,20 @@ def double(values: Floats) -> Floats:
     """Double both sides of (C, H, W) with linear interpolation."""
     count, height, width = values.shape
     quarter = np.float32(0.25) * values
-    tall = np.repeat(values - quarter, 2, axis=1)
-    tall[:, 2::2] += quarter[:, :-1]
-    tall[:, 0] += quarter[:, 0]
-    tall[:, 1:-1:2] += quarter[:, 1:]
-    tall[:, -1] += quarter[:, -1]
-    quarter = np.float32(0.25) * tall
-    most = tall - quarter
-    wide = np.empty((count, 2 * height, 2 * width), np.float32)
-    wide[..., ::2] = wide[..., 1::2] = most
-    wide[..., 2::2] += quarter[..., :-1]
-    wide[..., 0] += quarter[..., 0]
-    wide[..., 1:-1:2] += quarter[..., 1:]
-    wide[..., -1] += quarter[..., -1]
-    return wide
+    most = values - quarter
+    wide = np.empty((count, height, width, 2), np.float32)
+    wide[..., 0] = wide[..., 1] = most
+    wide[..., 1:, 0] += quarter[..., :-1]
+    wide[..., :-1, 1] += quarter[..., 1:]
+    wide[..., 0, 0], wide[..., -1, 1] = values[..., 0], values[..., -1]
+    values = wide.reshape(count, height, 2 * width)
+    quarter = np.float32(0.25) * values
+    most = values - quarter
+    both = np.empty((count, height, 2, 2 * width), np.float32)
+    np.add(most[:, 1:], quarter[:, :-1], out=both[:, 1:, 0])
+    np.add(most[:, :-1], quarter[:, 1:], out=both[:, :-1, 1])
+    both[:, 0, 0], both[:, -1, 1] = values[:, 0], values[:, -1]
+    return both.reshape(count, 2 * height, 2 * width)
 
 
 def product(a: Floats, b: Floats) -> Floats:
@@ -256,17 +269,20 @@ def _powers(order: int) -> list[tuple[int, int]]:
 
 
 def _terms(y: Floats, x: Floats, order: int) -> Floats:
-    return np.stack([x**i * y**j for i, j in _powers(order)], axis=-1)
+    in_x, in_y = ([values**i for i in range(order + 1)] for values in (x, y))
+    return np.stack([in_x[i] * in_y[j] for i, j in _powers(order)], axis=-1)
 
 
 def _evaluate(model: Floats, y: Floats, x: Floats, order: int) -> Floats:
     """Evaluate a polynomial (terms, 3) on the grid of y (H, 1) and x (1, W)."""
-    in_x = np.stack([x[0] ** i for i in range(order + 1)], axis=1)
-    in_y = np.stack([y[:, 0] ** j for j in range(order + 1)], axis=1)
-    grid = np.zeros((order + 1, order + 1, 3), np.float32)
+    of_x = np.zeros((order + 1, 3, 1, x.shape[1]), np.float32)
     for row, (i, j) in zip(model, _powers(order), strict=True):
-        grid[j, i] = row
-    return np.stack([in_y @ grid[..., c] @ in_x.T for c in range(3)])
+        of_x[j] += row[:, None, None] * x**i
+    total = of_x[order]
+    for j in reversed(range(order)):  # Horner's rule; small products of matrices wake threads
+        total = total * y
+        total += of_x[j]
+    return total
 
 
 def _least_squares(basis: Floats, values: Floats, weights: Floats) -> Floats:
@@ -284,7 +300,7 @@ def _fit_border(small: Floats, y: Floats, x: Floats) -> tuple[Floats, float]:
     ring[:edge] = ring[-edge:] = True
     ring[:, :edge] = ring[:, -edge:] = True
     at = np.flatnonzero(ring)
-    rows, columns = np.divmod(at[:: max(1, len(at) // 3000)], width)
+    rows, columns = np.divmod(at[:: max(1, len(at) // _BORDER)], width)
     samples, ys, xs = small[:, rows, columns].T, y[rows, 0], x[0, columns]
     weights = _first_guess(samples, _terms(ys, xs, 1))
     basis, scale = _terms(ys, xs, 2), 8.0
@@ -307,9 +323,13 @@ def _first_guess(samples: Floats, basis: Floats) -> Floats:
     apart = np.abs(np.linalg.det(corners)) > 0.05
     sloped = np.linalg.solve(corners[apart], samples[picks[apart]])
     models = np.concatenate([flat, sloped])
-    few = np.s_[:: max(1, len(samples) // 300)]
-    off = ((basis[few] @ models - samples[few]) ** 2).sum(2)
-    best = models[np.minimum(off, 12**2).sum(1).argmin()]
+    few = np.s_[:: max(1, len(samples) // 120)]
+    # hypotheses by samples, a plane for each colour; a product of matrices would wake threads
+    constant, in_x, in_y = (models[:, term].T[..., None] for term in range(3))
+    off = constant - samples[few].T[:, None]
+    off += in_x * basis[few, 1]
+    off += in_y * basis[few, 2]
+    best = models[np.minimum(product(off, off), 12**2).sum(1).argmin()]
     off = np.linalg.norm(samples - basis @ best, axis=1)
     return np.clip(1 - (off / 24) ** 2, 0, 1) ** 2
 

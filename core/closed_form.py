@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cholesky import fastest, solve, thread_count, watched
+from .compiled import expect
 from .dissection import plan
 from .errors import RembgSessionsError
 from .machine import free_memory
@@ -101,6 +102,7 @@ def estimate_alpha_closed_form(
     is_unknown = trimap == 0.5
     if min(trimap.shape) < 3 or is_unknown.all() or not is_unknown.any():
         return alpha
+    expect(int(np.count_nonzero(is_unknown)))
     del is_unknown
 
     def work(stopped: NDArray[np.uint8]) -> None:

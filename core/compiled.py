@@ -2,6 +2,7 @@
 
 Importing numba takes a second, loading compiled code from its cache another, and compiling
 anew ten. Nobody waits for it: until :func:`kernels` has something to give, callers use numpy.
+And who has little to solve is not slowed down by it: see :func:`expect`.
 
 numba keeps the compiled code in ``__pycache__`` beside this file, where that cannot be written
 in the user's cache folder, or where ``NUMBA_CACHE_DIR`` says. Without any such place the code
@@ -25,35 +26,48 @@ _log = logging.getLogger("rembg_sessions")
 _lock = threading.Lock()
 _builder: threading.Thread | None = None
 _built: SimpleNamespace | None = None
+_expected = 0
+# Unknown pixels that numpy solves in about half a second.
+_WORTH_COMPILING = 50_000
 
 # a multiplication and an addition may be rounded once; division by zero is not looked for
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
+def expect(pixels: int) -> None:
+    """Count the unknown pixels to be solved; compiling starts when they are worth it."""
+    global _expected
+    _expected += pixels
+    if _expected >= _WORTH_COMPILING:
+        _start()
+
+
 def kernels() -> SimpleNamespace | None:
-    """Return the compiled functions, or None; the first call starts compiling them.
+    """Return the compiled functions, or None.
 
     Returns
     -------
     SimpleNamespace or None
         ``dissect``, ``find_windows``, ``find_boundaries``, ``factor``, ``substitute`` and
-        ``LEAF`` of the two modules; they release Python's lock. None while they are
-        being compiled, and where that is not possible.
+        ``LEAF`` of the two modules; they release Python's lock. None before they are
+        compiled, and where that is not possible.
     """
-    global _builder
-    if _built is None and _builder is None:
-        with _lock:
-            if _builder is None:
-                _builder = threading.Thread(target=_build, name="compile-kernels", daemon=True)
-                _builder.start()
     return _built
 
 
 def wait_for_kernels(timeout: float | None = None) -> SimpleNamespace | None:
     """Start compiling if need be, wait for it at most ``timeout`` seconds, return the result."""
-    if kernels() is None and _builder is not None:
-        _builder.join(timeout)
+    _start().join(timeout)
     return _built
+
+
+def _start() -> threading.Thread:
+    global _builder
+    with _lock:
+        if _builder is None:
+            _builder = threading.Thread(target=_build, name="compile-kernels", daemon=True)
+            _builder.start()
+        return _builder
 
 
 def _build() -> None:

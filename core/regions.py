@@ -50,7 +50,8 @@ class Regions:
                 if (shorter == label).all():
                     break
                 label = shorter
-        return np.unique(label, return_inverse=True)[1].astype(np.intp)
+        # each region goes by its first run; number those
+        return (np.cumsum(label == np.arange(len(label))) - 1)[label]
 
     def sums(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Add up a picture (H, W) over each region."""

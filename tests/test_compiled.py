@@ -21,6 +21,7 @@ FUNCTIONS = ("dissect", "find_windows", "find_boundaries", "factor", "substitute
 def nothing_built(monkeypatch):
     monkeypatch.setattr(compiled, "_built", None)
     monkeypatch.setattr(compiled, "_builder", None)
+    monkeypatch.setattr(compiled, "_expected", 0)
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def numba(monkeypatch):
     return module
 
 
-def test_the_first_call_does_not_wait(monkeypatch):
+def test_who_has_enough_to_solve_starts_it_and_does_not_wait(monkeypatch):
     go, started = threading.Event(), []
     built = SimpleNamespace(LEAF=1)
 
@@ -53,7 +54,10 @@ def test_the_first_call_does_not_wait(monkeypatch):
         return built
 
     monkeypatch.setattr(compiled, "_compile_all", compile_all)
-    assert compiled.kernels() is None
+    compiled.expect(compiled._WORTH_COMPILING - 1)
+    assert compiled.kernels() is None and not started
+    compiled.expect(1)
+    compiled.expect(10)
     assert compiled.kernels() is None
     assert compiled.wait_for_kernels(0.01) is None
     go.set()
@@ -118,10 +122,11 @@ def test_a_program_may_end_while_the_compiler_runs():
         "import numpy as np, sys\n"
         "from rembg_sessions.core.closed_form import estimate_alpha_closed_form as estimate\n"
         "assert 'numba' not in sys.modules\n"
-        "trimap = np.full((30, 30), 0.5, np.float32)\n"
-        "trimap[:9], trimap[-9:] = 0, 1\n"
-        "alpha = estimate(np.zeros((30, 30, 3), np.uint8), trimap)\n"
-        "assert 0.4 < alpha[14:16].mean() < 0.6\n"
+        "from rembg_sessions.core import compiled\n"
+        "trimap = np.full((30, 2000), 0.5, np.float32)\n"
+        "trimap[:1], trimap[-1:] = 0, 1\n"
+        "alpha = estimate(np.zeros((30, 2000, 3), np.uint8), trimap)\n"
+        "assert 0.4 < alpha[14:16].mean() < 0.6 and compiled._builder\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
