@@ -33,6 +33,8 @@ _SPREAD, _MISFIT = 30.0, 4.0
 # beyond its end; the same for the shape and closed-form matting together.
 _TRUST, _DEEPER = 1.0, 10.0
 _TRUST_SOLVED, _DEEPER_SOLVED = 2.0, 30.0
+# Difference in alpha from which the two do not see the same edge.
+_DISAGREEMENT = 0.5
 # Estimates of the foreground before each measurement of the width, at half the size, where
 # it is exact enough; and with the width known.
 _MEASURING, _GIVEN = (1, 2), (1,)
@@ -151,8 +153,11 @@ def solve_edge(small: Floats, field: Field, longer: int, width: float | None = N
     alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
     solved = _solve_hair(small, alpha, trimap)
-    expected = np.where(trimap == 0.5, (solved + _by_position(depth)) / 2, trimap)
-    trust = _TRUST_SOLVED * (1 + _DEEPER_SOLVED * np.clip(depth - 1, 0, 2))
+    shape = _by_position(depth)
+    # where it sees through what is solid by the shape of the edge, as between hairs, trust it
+    agreement = np.maximum(1 - np.abs(shape - solved) / _DISAGREEMENT, 0)
+    expected = np.where(trimap == 0.5, solved + agreement * (shape - solved) / 2, trimap)
+    trust = _TRUST_SOLVED * (1 + _DEEPER_SOLVED * agreement * np.clip(depth - 1, 0, 2))
     return Edge(_unmixed(difference, field.colours, solved, solved + _HARDLY), expected, trust)
 
 
