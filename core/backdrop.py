@@ -28,6 +28,9 @@ _WORKING, _WORKING_LARGE, _LARGE = 384, 640, 2048
 _ROWS, _WORK = 256, 4
 # Working pixels around the subject that its soft edge may reach.
 _MARGIN = 8
+# A subject up to this share of the longer side is solved again from close by, with so much
+# around it, as a share of its own.
+_SMALL_SHARE, _AROUND = 0.5, 0.25
 # Spread of the subject's colour around its smooth estimate, in levels.
 _SPREAD = 25.0
 # Shadows fainter than this are not seen.
@@ -48,18 +51,12 @@ class Backdrop:
         float32 (N, 3), 0..255: their unmixed foreground colours, straight.
     confidence
         0..1: how far the picture has a plain backdrop; trust it from ``CONFIDENT`` on.
-    background
-        float32 (h, w, 3), 0..255: the backdrop's colours at working size, shadows included.
-    noise
-        Typical deviation of the backdrop from ``background``, in levels.
     """
 
     alpha: Floats
     band: NDArray[np.intp]
     colours: Floats
     confidence: float
-    background: Floats
-    noise: float
 
 
 def low_confidence_message(confidence: float) -> str:
@@ -129,19 +126,40 @@ def solve(
     small = np.ascontiguousarray(small.transpose(2, 0, 1))
     field = fit_field(small, tolerance, holes)
     rows, columns = (np.s_[:], np.s_[:]) if keep_shadow else _extent(field.is_background)
-    part = field.crop(rows, columns)
-    edge = solve_edge(
-        small[:, rows, columns], part, max(small.shape), soft_edge / factor if soft_edge else None
-    )
-    shadow = _shadow(part) if keep_shadow else None
-    box = _enlarged(rows, factor), _enlarged(columns, factor)
-    inside, band, colours = _enlarge(np.ascontiguousarray(image[box]), part, edge, factor, shadow)
+    confidence = field.confidence
+    box = _closer(rows, columns, small.shape[1:])
+    if factor > 1 and box and confidence >= CONFIDENT:
+        box = _enlarged(box[0], factor), _enlarged(box[1], factor)
+        near = solve(image[box], tolerance=tolerance, soft_edge=soft_edge, holes=holes)
+        confidence = min(confidence, near.confidence)
+        inside, band, colours = near.alpha, near.band, near.colours
+    else:
+        part = field.crop(rows, columns)
+        width = soft_edge / factor if soft_edge else None
+        edge = solve_edge(small[:, rows, columns], part, max(small.shape), width)
+        shadow = _shadow(part) if keep_shadow else None
+        box = _enlarged(rows, factor), _enlarged(columns, factor)
+        pixels = np.ascontiguousarray(image[box])
+        inside, band, colours = _enlarge(pixels, part, edge, factor, shadow)
     alpha = np.zeros(image.shape[:2], np.float32)
     alpha[box] = inside
     y, x = np.divmod(band, inside.shape[1])
     band = (y + (box[0].start or 0)) * image.shape[1] + x + (box[1].start or 0)
-    background = field.colours.transpose(1, 2, 0)
-    return Backdrop(alpha, band, colours, field.confidence, background, field.noise)
+    return Backdrop(alpha, band, colours, confidence)
+
+
+def _closer(rows: slice, columns: slice, size_hw: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """Return a small subject's part of the picture with enough backdrop to fit it there."""
+    if rows.stop is None:
+        return None
+    longer = max(rows.stop - rows.start, columns.stop - columns.start)
+    if longer > _SMALL_SHARE * max(size_hw):
+        return None
+    margin = int(_AROUND * longer)
+    return tuple(
+        np.s_[max(0, part.start - margin) : min(side, part.stop + margin)]
+        for part, side in zip((rows, columns), size_hw, strict=True)
+    )
 
 
 def _extent(background: NDArray[np.bool_]) -> tuple[slice, slice]:

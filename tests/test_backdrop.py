@@ -270,6 +270,25 @@ def test_a_large_picture_keeps_its_fine_edge():
     assert band_error(alpha, truth) < 0.08
 
 
+def test_a_small_subject_is_solved_from_close_by():
+    y, x = np.mgrid[:90, :90] + 0.5
+    rays = np.float32(
+        (np.sin(9 * np.arctan2(y - 45, x - 45)) > 0) & (np.hypot(y - 45, x - 45) < 40)
+    )
+    truth = np.zeros((1200, 1600), np.float32)
+    truth[700:790, 300:390] = rays
+    backdrop = np.linspace(150, 220, 1600)[None, :, None] * np.float32((0.7, 0.9, 1))
+    found = solve(over(truth, RED, backdrop, 1))
+    assert iou(found.alpha, truth) > 0.99  # 0.974 at a quarter of the size
+    assert found.confidence > 0.9
+    assert found.alpha[600:690].max() == 0
+    # colours belong to the pixels they are given for
+    a = found.alpha.ravel()[found.band][:, None]
+    behind = np.broadcast_to(backdrop, (1200, 1600, 3)).reshape(-1, 3)[found.band]
+    again = over(truth, RED, backdrop, 1).reshape(-1, 3)[found.band]
+    assert np.abs(a * found.colours + (1 - a) * behind - again).mean() < 4
+
+
 def test_the_same_picture_gives_the_same_alpha_on_many_threads():
     image = Image.fromarray(over(disc(), RED, (30, 190, 60), 2))
     session = BackdropSession()
