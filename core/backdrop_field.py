@@ -357,13 +357,13 @@ class _Matcher:
         shift = [regions.sums(channel * core) / count for channel in self.residual]
         contrast = regions.sums(strongest(self.deviation) * core) / count
         same = (thick >= 0.3 * regions.area) & (
-            deviation < 1.1 * self._scale + 1.5 + 0.02 * contrast
+            deviation < 1.1 * self._scale + 1.5 + 0.01 * contrast
         )
         # a hole ends in an edge; white fur fades into what looks like white backdrop
         wide = Regions((self.deviation < max(6 * self._scale, 14)) & ~regions.paint(main))
         crisp = wide.paint(wide.sums(near) >= 0.6 * wide.area)
         same &= regions.sums(crisp) >= 0.9 * regions.area
-        same &= np.linalg.norm(shift, axis=0) < 1 + 0.15 * self._scale + 0.02 * contrast
+        same &= np.linalg.norm(shift, axis=0) < 1 + 0.15 * self._scale + 0.01 * contrast
         return regions.paint(main | (others & same))
 
 
@@ -385,6 +385,9 @@ def _shaded(small: Floats, lit: Floats, background: Mask, limit: float, scale: f
     off_hue = np.sqrt(product(off, off))
     slope = 1 + 1.5 * scale / block + 0.035 * float(bright.mean())
     slow = (shade > _SHADES[0]) & (shade < _SHADES[1]) & (off_hue < limit) & (_steep(mean) < slope)
+    # what hangs together by a pixel or two only is not one shadow
+    slow |= known
+    slow &= dilate(~dilate(~slow))
     regions = Regions(slow | known)
     shaded = known | regions.paint(regions.sums(known) > 0)
     # a shadow fades out; what is evenly dark up to its outline is a subject of the same hue

@@ -134,6 +134,14 @@ def test_an_enclosed_patch_that_only_resembles_the_backdrop_stays():
     assert solve(image).alpha[115:125, 115:125].min() == 1
 
 
+def test_dark_fur_before_black_is_no_hole():
+    # almost the backdrop's colour, but not closely enough
+    grain = np.random.default_rng(5).normal(0, 12, (SIZE, SIZE, 3))
+    fur = np.float32((9, 9, 11)) + np.abs(grain) * 0.5
+    image = over(disc(), over(disc(radius=28, blur=6), fur, (230, 228, 225)), (9, 9, 11), 1.5)
+    assert solve(image).alpha[110:130, 110:130].mean() > 0.9
+
+
 def test_green_spill_is_unmixed():
     truth = disc(blur=8)
     image = over(truth, RED, (30, 190, 60))
