@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .backdrop_edge import Edge, alpha_from_colours, least_alpha, solve_edge
-from .backdrop_field import Field, double, fit_field, noise_limit
+from .backdrop_field import Field, double, fit_field, noise_limit, product
 from .bands import in_bands
 from .errors import ImageError, OptionError
 from .foreground import OPAQUE, VISIBLE
@@ -33,6 +33,8 @@ _MARGIN = 8
 _SMALL_SHARE, _AROUND = 0.5, 0.25
 # Spread of the subject's colour around its smooth estimate, in levels.
 _SPREAD = 25.0
+# How far sharpening and JPEG overshoot beside an edge, as a share of its contrast.
+_OVERSHOOT = 0.08
 # Shadows fainter than this are not seen.
 _FAINT = 0.03
 
@@ -219,7 +221,9 @@ def _enlarge(
         contrast = f - b
         limit = noise_limit(field.noise)
         a = alpha_from_colours(difference, contrast, result[at], trust, limit)[0]
-        np.maximum(a, least_alpha(difference, b, field.noise), out=a)
+        overshoot = _OVERSHOOT * np.sqrt(product(contrast, contrast))
+        unsure = np.maximum(overshoot, 3 * max(field.noise, 1))
+        np.maximum(a, least_alpha(difference, b, unsure), out=a)
         a[a < VISIBLE] = 0
         a[a >= OPAQUE] = 1
         result[at] = a

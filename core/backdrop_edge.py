@@ -117,9 +117,19 @@ def alpha_from_colours(
     return alpha, measured, weight
 
 
-def least_alpha(difference: Floats, background: Floats, noise: float) -> Floats:
-    """Return the lowest alpha whose foreground colour exists, as far as noise lets it be told."""
-    unsure = np.float32(3 * max(noise, 1))
+def least_alpha(difference: Floats, background: Floats, unsure: Floats | float) -> Floats:
+    """Return the lowest alpha whose foreground colour exists.
+
+    Parameters
+    ----------
+    difference
+        float32 (3, ...): I − B.
+    background
+        float32 (3, ...): B, 0..255.
+    unsure
+        Levels by which a pixel may be off, (...) or the same for all.
+    """
+    unsure = np.float32(unsure)
     # towards white, and towards black
     least = (difference - unsure) / np.maximum(255 - background, 8)
     np.maximum(least, (-difference - unsure) / np.maximum(background, 8), out=least)
@@ -149,7 +159,7 @@ def solve_edge(small: Floats, field: Field, longer: int, width: float | None = N
         width = _measure_width(half[2], contrast, measured)
     contrast, depth, _ = _find_foreground(*whole, width, _GIVEN)
     alpha, _ = _by_colour(difference, contrast, depth, noise_limit(field.noise))
-    alpha = np.maximum(alpha, least_alpha(difference, field.colours, field.noise))
+    alpha = np.maximum(alpha, least_alpha(difference, field.colours, 3 * max(field.noise, 1)))
     alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
     solved = _solve_hair(small, alpha, trimap)

@@ -142,6 +142,17 @@ def test_dark_fur_before_black_is_no_hole():
     assert solve(image).alpha[110:130, 110:130].mean() > 0.9
 
 
+def test_jpeg_leaves_no_bright_line_around_a_product():
+    y, x = np.mgrid[:900, :900] + 0.5
+    distance = np.hypot(y - 450, x - 450)
+    truth = np.clip(250 - distance + 0.5, 0, 1) * np.clip(distance - 130 + 0.5, 0, 1)
+    found = solve(over(truth.astype(np.float32), RED, (228, 230, 234), jpeg=85))
+    beside = (truth == 0) & (
+        (distance < 252.5) & (distance > 251) | (distance < 129) & (distance > 127.5)
+    )
+    assert np.quantile(found.alpha[beside], 0.95) < 0.2
+
+
 def test_green_spill_is_unmixed():
     truth = disc(blur=8)
     image = over(truth, RED, (30, 190, 60))
