@@ -13,7 +13,6 @@ from .backdrop_field import (
     dilate,
     double,
     fill,
-    noise_limit,
     product,
     strongest,
 )
@@ -75,7 +74,7 @@ class Edge:
 
 
 def alpha_from_colours(
-    difference: Floats, contrast: Floats, expected: Floats, trust: Floats, limit: float
+    difference: Floats, contrast: Floats, expected: Floats, trust: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Solve I = αF + (1−α)B for α with B known and F roughly known.
 
@@ -87,8 +86,6 @@ def alpha_from_colours(
         float32 (3, ...): F − B.
     expected, trust
         float32 (...), see :class:`Edge`.
-    limit
-        Deviation in levels below which a pixel is not told from backdrop.
 
     Returns
     -------
@@ -109,8 +106,6 @@ def alpha_from_colours(
     misfit += 1
     weight = power / _SPREAD**2
     weight /= misfit
-    total /= limit**2
-    weight *= np.minimum(total, 1, out=total)
     alpha = weight * measured
     alpha += trust * expected
     alpha /= weight + trust
@@ -158,7 +153,7 @@ def solve_edge(small: Floats, field: Field, longer: int, width: float | None = N
         contrast, _, measured = _find_foreground(*half, _FIRST_WIDTH, _MEASURING)
         width = _measure_width(half[2], contrast, measured)
     contrast, depth, _ = _find_foreground(*whole, width, _GIVEN)
-    alpha, _ = _by_colour(difference, contrast, depth, noise_limit(field.noise))
+    alpha, _ = _by_colour(difference, contrast, depth)
     alpha = np.maximum(alpha, least_alpha(difference, field.colours, 3 * max(field.noise, 1)))
     alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
@@ -191,7 +186,7 @@ def _find_foreground(
             weight = alpha**2 * _by_position(depth) ** 2 * pure
             contrast = _unmixed(difference, background, alpha, weight) - background
             depth = _depth(position, width, contrast, limits)
-            alpha, measured = _by_colour(difference, contrast, depth, 1.0)
+            alpha, measured = _by_colour(difference, contrast, depth)
     return contrast, depth, measured
 
 
@@ -211,14 +206,11 @@ def _depth(position: Floats, width: float, contrast: Floats, limits: Floats) -> 
     return depth.astype(np.float32)
 
 
-def _by_colour(
-    difference: Floats, contrast: Floats, depth: Floats, limit: float
-) -> tuple[Floats, Floats]:
+def _by_colour(difference: Floats, contrast: Floats, depth: Floats) -> tuple[Floats, Floats]:
     """Return alpha by colour and position, and by colour alone."""
     trust = _TRUST * (1 + _DEEPER * np.clip(depth - 1, 0, 2))
-    alpha, measured, weight = alpha_from_colours(
-        difference, contrast, _by_position(depth), trust, limit
-    )
+    expected = _by_position(depth)
+    alpha, measured, weight = alpha_from_colours(difference, contrast, expected, trust)
     alpha[depth >= _OPAQUE_DEPTH] = 1
     alpha[(depth <= -1) | (depth <= 0) & (weight <= 1)] = 0
     return alpha, measured
