@@ -16,6 +16,7 @@ from .backdrop_field import Field, double, fit_field, product
 from .bands import in_bands
 from .errors import ImageError, OptionError
 from .foreground import OPAQUE, VISIBLE
+from .local_linear import carry_alpha
 
 Floats = NDArray[np.float32]
 Band = tuple[NDArray[np.intp], Floats]
@@ -138,7 +139,9 @@ def solve(
     else:
         part = field.crop(rows, columns)
         width = soft_edge / factor if soft_edge else None
-        edge = solve_edge(small[:, rows, columns], part, max(small.shape), width)
+        edge = solve_edge(
+            small[:, rows, columns], part, max(small.shape), finer=factor > 1, width=width
+        )
         shadow = _shadow(part) if keep_shadow else None
         box = _enlarged(rows, factor), _enlarged(columns, factor)
         pixels = np.ascontiguousarray(image[box])
@@ -196,16 +199,17 @@ def _enlarge(
     height, width = image.shape[:2]
     layers = np.concatenate([field.colours, edge.trust[None]])
     columns = np.arange(width)
-    expected = Image.fromarray(edge.expected)
     dark = None if shadow is None else Image.fromarray(shadow)
     alpha = np.empty((height, width), np.float32)
 
     def rows(top: int, bottom: int) -> Band:
-        alpha[top:bottom] = _rows_of(expected, top, bottom, width, factor)
-        result = alpha[top:bottom].reshape(-1)
-        at = np.flatnonzero((result > 0) & (result < 1))
-        y, x = np.divmod(at, width)
         lines = np.arange(top, bottom)
+        result = alpha[top:bottom]
+        result[...] = edge.trimap[lines // factor][:, columns // factor]
+        result = result.reshape(-1)
+        at = np.flatnonzero(result == 0.5)
+        y, x = np.divmod(at, width)
+        expected = carry_alpha(edge.coefficients, image, at + top * width, factor)
         nearest = np.take(lines // factor * layers.shape[2], y) + np.take(columns // factor, x)
         b, (trust,) = np.split(np.take(layers.reshape(4, -1), nearest, axis=1), [3])
         if factor > 1:
@@ -219,7 +223,7 @@ def _enlarge(
         f = np.take(finer.reshape(3, -1), nearest, axis=1)
         difference = np.take(image[top:bottom].reshape(-1, 3), at, axis=0).T - b
         contrast = f - b
-        a = alpha_from_colours(difference, contrast, result[at], trust)[0]
+        a = alpha_from_colours(difference, contrast, expected, trust)[0]
         overshoot = _OVERSHOOT * np.sqrt(product(contrast, contrast))
         unsure = np.maximum(overshoot, 3 * max(field.noise, 1))
         np.maximum(a, least_alpha(difference, b, unsure), out=a)

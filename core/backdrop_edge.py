@@ -19,6 +19,7 @@ from .backdrop_field import (
 from .closed_form import BudgetError, estimate_alpha_closed_form
 from .fast_matting import estimate_alpha_fast
 from .foreground import VISIBLE
+from .local_linear import fit_coefficients, grow
 from .trimap import trimap_from_mask
 
 Floats = NDArray[np.float32]
@@ -49,6 +50,10 @@ _BEYOND = -0.9
 # that it must lie, as a share of the longer side, and how far from such depth what is thin
 # begins, in working pixels.
 _OPAQUE, _REACH, _THIN = 0.999, 0.005, 15
+# Windows in which alpha is linear in the colours, as in closed-form matting; ε for 0..1.
+_RADIUS, _EPSILON = 1, 1e-6
+# Alpha so close to 0 or 1 does not change with the colour.
+_HARD = 0.01
 # Weight of the colour of what is backdrop, in the foreground's mean.
 _HARDLY = 1e-4
 
@@ -61,15 +66,18 @@ class Edge:
     ----------
     foreground
         float32 (3, H, W), 0..255: a smooth estimate of the subject's colour.
-    expected
-        float32 (H, W): alpha apart from what a pixel's own colour says; exactly 0 and 1
-        where it is sure.
+    trimap
+        float32 (H, W): 0 and 1 where alpha is sure, 0.5 elsewhere.
+    coefficients
+        float32 (H, W, 4): alpha is expected to be ā·I + b̄ where it is not sure, also at finer
+        sizes, see :mod:`.local_linear`.
     trust
-        float32 (H, W): how many measurements ``expected`` counts for.
+        float32 (H, W): how many measurements that expectation counts for.
     """
 
     foreground: Floats
-    expected: Floats
+    trimap: Floats
+    coefficients: Floats
     trust: Floats
 
 
@@ -85,7 +93,7 @@ def alpha_from_colours(
     contrast
         float32 (3, ...): F − B.
     expected, trust
-        float32 (...), see :class:`Edge`.
+        float32 (...): alpha by other means, and how many measurements it counts for.
 
     Returns
     -------
@@ -131,7 +139,9 @@ def least_alpha(difference: Floats, background: Floats, unsure: Floats | float) 
     return np.clip(np.maximum(np.maximum(least[0], least[1]), least[2]), 0, 1)
 
 
-def solve_edge(small: Floats, field: Field, longer: int, width: float | None = None) -> Edge:
+def solve_edge(
+    small: Floats, field: Field, longer: int, *, finer: bool, width: float | None = None
+) -> Edge:
     """Estimate the subject's colours and alpha along its edge.
 
     Parameters
@@ -140,6 +150,8 @@ def solve_edge(small: Floats, field: Field, longer: int, width: float | None = N
         float32 (3, H, W), whole levels 0..255.
     longer
         The longer side of the whole picture at working size; ``small`` may be a part.
+    finer
+        Whether alpha is wanted at a finer size than this one.
     width
         Of the soft edge in working pixels; None measures it.
     """
@@ -157,13 +169,16 @@ def solve_edge(small: Floats, field: Field, longer: int, width: float | None = N
     alpha = np.maximum(alpha, least_alpha(difference, field.colours, 3 * max(field.noise, 1)))
     alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
-    solved = _solve_hair(small, alpha, trimap)
+    image = np.ascontiguousarray(small.transpose(1, 2, 0).astype(np.uint8))
+    solved = _solve_hair(image, alpha, trimap)
     shape = _by_position(depth)
     # where it sees through what is solid by the shape of the edge, as between hairs, trust it
     agreement = np.maximum(1 - np.abs(shape - solved) / _DISAGREEMENT, 0)
-    expected = np.where(trimap == 0.5, solved + agreement * (shape - solved) / 2, trimap)
     trust = _TRUST_SOLVED * (1 + _DEEPER_SOLVED * agreement * np.clip(depth - 1, 0, 2))
-    return Edge(_unmixed(difference, field.colours, solved, solved + _HARDLY), expected, trust)
+    coefficients = _linear(image, solved, finer)
+    coefficients[..., 3] += agreement * (shape - solved) / 2
+    foreground = _unmixed(difference, field.colours, solved, solved + _HARDLY)
+    return Edge(foreground, trimap, coefficients, trust)
 
 
 def _find_foreground(
@@ -246,11 +261,10 @@ def _eroded(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
     return trimap_from_mask(mask.astype(np.uint8), 0, 0, size) == 1
 
 
-def _solve_hair(small: Floats, alpha: Floats, trimap: Floats) -> Floats:
+def _solve_hair(image: NDArray[np.uint8], alpha: Floats, trimap: Floats) -> Floats:
     """Solve by closed-form matting, which finds what shows between hairs, if there is a way."""
     if min(alpha.shape) < 3 or not (trimap == 1).any() or not (trimap == 0).any():
         return alpha
-    image = np.ascontiguousarray(small.transpose(1, 2, 0).astype(np.uint8))
     try:
         return estimate_alpha_closed_form(image, trimap)
     except BudgetError:
@@ -285,6 +299,19 @@ def _cross(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     wide[:, 1:] |= mask[:, :-1]
     wide[:, :-1] |= mask[:, 1:]
     return wide
+
+
+def _linear(image: NDArray[np.uint8], alpha: Floats, finer: bool) -> Floats:
+    """Return alpha as a linear function of colour where it is soft, else as a constant."""
+    soft = (alpha > _HARD) & (alpha < 1 - _HARD)
+    coefficients = np.zeros((*alpha.shape, 4), np.float32)
+    if finer and min(alpha.shape) > 2 * _RADIUS and soft.any():
+        coefficients = fit_coefficients(image, alpha, soft, _RADIUS, _EPSILON)
+        soft = grow(soft, 1)
+    else:
+        soft[...] = False
+    np.copyto(coefficients[..., 3], alpha, where=~soft)
+    return coefficients
 
 
 def _measure_width(position: Floats, contrast: Floats, measured: Floats) -> float:

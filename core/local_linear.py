@@ -55,7 +55,7 @@ def fit_coefficients(
     -------
     ndarray
         float32 (h, w, 4): ā for red, green, blue in 0..255, and b̄. Right at the marked
-        pixels and those around them, undefined elsewhere.
+        pixels and those around them, 0 elsewhere.
     """
     height, width = alpha.shape
     # interpolation reads the marked pixels' neighbours, and each takes the windows around it
@@ -76,7 +76,7 @@ def fit_coefficients(
         fitted[at] = _fit(values, at, offsets, epsilon * 255**2)
 
     _in_blocks(fit, len(centres))
-    result = np.empty((alpha.size, 4), np.float32)
+    result = np.zeros((alpha.size, 4), np.float32)
 
     def average(first: int, last: int) -> None:
         y, x = np.divmod(pixels[first:last], width)
