@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .backdrop_edge import Edge, alpha_from_colours, least_alpha, solve_edge
-from .backdrop_field import Field, double, fit_field, product
+from .backdrop_field import Field, double, fit_field, noise_limit, product
 from .bands import in_bands
 from .errors import ImageError, OptionError
 from .foreground import OPAQUE, VISIBLE
@@ -223,7 +223,8 @@ def _enlarge(
         f = np.take(finer.reshape(3, -1), nearest, axis=1)
         difference = np.take(image[top:bottom].reshape(-1, 3), at, axis=0).T - b
         contrast = f - b
-        a = alpha_from_colours(difference, contrast, expected, trust)[0]
+        limit = noise_limit(field.noise)
+        a = alpha_from_colours(difference, contrast, expected, trust, limit)[0]
         overshoot = _OVERSHOOT * np.sqrt(product(contrast, contrast))
         unsure = np.maximum(overshoot, 3 * max(field.noise, 1))
         np.maximum(a, least_alpha(difference, b, unsure), out=a)

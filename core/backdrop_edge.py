@@ -13,6 +13,7 @@ from .backdrop_field import (
     dilate,
     double,
     fill,
+    noise_limit,
     product,
     strongest,
 )
@@ -82,7 +83,7 @@ class Edge:
 
 
 def alpha_from_colours(
-    difference: Floats, contrast: Floats, expected: Floats, trust: Floats
+    difference: Floats, contrast: Floats, expected: Floats, trust: Floats, limit: float = 1.0
 ) -> tuple[Floats, Floats, Floats]:
     """Solve I = αF + (1−α)B for α with B known and F roughly known.
 
@@ -94,6 +95,8 @@ def alpha_from_colours(
         float32 (3, ...): F − B.
     expected, trust
         float32 (...): alpha by other means, and how many measurements it counts for.
+    limit
+        Deviation in levels that noise explains, > 0.
 
     Returns
     -------
@@ -110,6 +113,8 @@ def alpha_from_colours(
     total = product(difference, difference)
     # |d − αD|², written out
     misfit = np.maximum(total - measured * (2 * dot - measured * power), 0)
+    total /= limit**2
+    measured *= np.minimum(total, 1, out=total)
     misfit /= _MISFIT**2
     misfit += 1
     weight = power / _SPREAD**2
@@ -167,7 +172,8 @@ def solve_edge(
     contrast, depth, _ = _find_foreground(*whole, width, _GIVEN)
     alpha, _ = _by_colour(difference, contrast, depth)
     alpha = np.maximum(alpha, least_alpha(difference, field.colours, 3 * max(field.noise, 1)))
-    alpha[(depth <= _BEYOND) | (alpha < VISIBLE)] = 0
+    is_noise = (depth <= 0) & (field.deviation < noise_limit(field.noise))
+    alpha[(depth <= _BEYOND) | is_noise | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
     image = np.ascontiguousarray(small.transpose(1, 2, 0).astype(np.uint8))
     solved = _solve_hair(image, alpha, trimap)
@@ -217,7 +223,7 @@ def _depth(position: Floats, width: float, contrast: Floats, limits: Floats) -> 
     # the boundary was found where alpha passed limit / strength
     start = np.clip(0.6 * limits / np.maximum(strength, 1), 0.02, 0.5)
     depth = position / np.float32(width) + 0.5 - np.sin(np.arcsin(1 - 2 * start) / 3)
-    depth[position < 0.5 - _OUTSIDE] = -1
+    depth[position <= 0.5 - _OUTSIDE] = -1
     return depth.astype(np.float32)
 
 

@@ -90,7 +90,7 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
     step = max(1, round((height * width / _FIRST_LOOK) ** 0.5))
     ys, xs, few = y[::step], x[:, ::step], small[:, ::step, ::step]
     found = _Matcher(few - _evaluate(model, ys, xs, 2), scale)
-    inside = found.matching(found.deviation < (tolerance or _noise_limit(scale)), holes=False)
+    inside = found.matching(found.deviation < (tolerance or noise_limit(scale)), holes=False)
     lit = _evaluate(model, y, x, 2)
     if inside.sum() >= 64:
         ys, xs = np.broadcast_arrays(ys, xs)
@@ -99,7 +99,7 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
         lit = _evaluate(model, y, x, 3)
         off = np.linalg.norm(values - basis @ model, axis=1)
         scale = float(np.clip(1.2 * np.median(off), 0.7, 8))
-    limit = tolerance or _noise_limit(scale)
+    limit = tolerance or noise_limit(scale)
     found = _Matcher(small - lit, scale)
     background = found.matching(found.deviation < limit, holes=False)
 
@@ -126,7 +126,7 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
     )
 
 
-def _noise_limit(noise: float) -> float:
+def noise_limit(noise: float) -> float:
     """Return the deviation in levels below which a pixel is not told from noise."""
     return max(1.8 * noise, 3.0)
 

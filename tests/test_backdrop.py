@@ -91,6 +91,7 @@ def test_noise_and_jpeg(noise, jpeg):
     assert band_error(found.alpha, truth) < 0.1
     # nothing of the noise stays behind far from the subject
     assert found.alpha[:40].max() == 0
+    assert found.alpha[disc(radius=72, blur=1) == 0].max() == 0
     assert found.alpha[100:140, 100:140].min() == 1
 
 
