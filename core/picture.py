@@ -164,6 +164,8 @@ def split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         return picture, None
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         return _grey_to_8_bit(picture).convert("RGB"), None
+    if picture.mode == "La":  # which Pillow does not convert to RGBA
+        picture = picture.convert("LA")
     if picture.has_transparency_data:
         rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         return rgba.convert("RGB"), rgba.getchannel("A")

@@ -37,6 +37,8 @@ def transparent(mode):
         palette = picture.convert("RGB").convert("P")
         palette.putalpha(picture.getchannel("A"))
         return palette
+    if mode == "La":  # Pillow loses alpha on the direct way
+        picture = picture.convert("LA")
     return picture.convert(mode)
 
 
@@ -55,7 +57,7 @@ def test_opaque_modes(mode, photo):
     assert cutout.getchannel("A").getextrema() == (255, 255)
 
 
-@pytest.mark.parametrize("mode", ["LA", "PA", "P", "L", "RGB", "RGBA", "RGBa"])
+@pytest.mark.parametrize("mode", ["LA", "PA", "P", "L", "RGB", "RGBA", "RGBa", "La"])
 @pytest.mark.parametrize(
     "options",
     [{}, {"only_mask": True}, {"edge_colours": "estimated"}, {"post_process_mask": True}],
