@@ -28,8 +28,8 @@ def place(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
     parts
         Parts of the file that are on this machine, by name; they are used and kept.
     report
-        Called at least once per MiB, and while waiting for another process. What it raises
-        ends the download and is passed on unchanged; the next call continues.
+        Called at least once per MiB, and while waiting for the network or another process.
+        What it raises ends the download and is passed on unchanged; the next call continues.
 
     Returns
     -------

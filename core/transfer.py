@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import io
 import logging
+import queue
 import re
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -27,6 +30,8 @@ PAUSE = 1.0
 """Seconds between two tries."""
 CHUNK = 1 << 20
 """Bytes read at most at a time, and reported on at the latest."""
+BREATH = 0.5
+"""Seconds between two reports while nothing arrives."""
 
 Report = Callable[[int, int], None]
 """Called with the bytes done and the bytes in total; the total is 0 while unknown."""
@@ -68,6 +73,7 @@ class Transfer:
         self.target, self.part, self.report = target, part_path(target), report
         self.size, _, self.digest = expectation(file)
         self.etag = ""  # of the response that the bytes in the part came from
+        self.told = (0, self.size or 0)  # said again while nothing new arrives
         self.open = _opener().open
 
     def run(self) -> None:
@@ -109,13 +115,18 @@ class Transfer:
                     raise SourceFailed(str(exc)) from None
                 best = max(best, self.done())
                 _log.info("%s: %s %s; trying again", self.file.file, self.url, exc)
-            self.report(self.done(), self.size or 0)
+            self.tell(self.done(), self.size or 0)
             time.sleep(PAUSE)
+
+    def tell(self, done: int, total: int) -> None:
+        self.told = done, total
+        self.report(done, total)
 
     def stream(self) -> None:
         """Append what is missing, or write everything where the server cannot continue."""
         start = self.done()
-        with self.request(start) as response:
+        with closing(self.arriving(start)) as arriving:
+            response = cast(http.client.HTTPResponse, next(arriving))
             start = start if response.status == 206 else 0
             length = response.headers.get("Content-Length", "")
             end = start + int(length) if length.isdecimal() else self.size
@@ -123,23 +134,64 @@ class Transfer:
                 raise SourceFailed(f"offers {end} bytes, instead of {self.size} bytes")
             etag = response.headers.get("ETag", "")
             self.etag = "" if etag.startswith("W/") else etag  # weak: not the same bytes
-            self.report(start, end or 0)
+            self.tell(start, end or 0)
             with on_disk(self.file, self.target):
                 stream = self.part.open("ab" if start else "wb", buffering=0)
             with stream:
                 if end is not None:
                     check_room(self.file, self.target, end - start)
                 reported, at = start, time.monotonic()
-                while (end is None or start < end) and (data := self.read(response)):
+                while (end is None or start < end) and (data := cast(bytes, next(arriving))):
                     with on_disk(self.file, self.target):
                         write_all(stream, data)
                     start += len(data)
+                    self.told = start, end or 0
                     now = time.monotonic()
                     if start - reported >= CHUNK or start == end or now - at > 0.2:
                         reported, at = start, now
-                        self.report(start, end or 0)
+                        self.report(*self.told)
         if end is not None and start < end:
             raise _Broken(f"ended after {start} of {end} bytes")
+
+    def arriving(self, start: int) -> Generator[http.client.HTTPResponse | bytes, None, None]:
+        """Yield the response, then its data as it comes, and b"" at its end.
+
+        A thread of its own waits for the network, so that reports, which may cancel, go on
+        while nothing arrives. Once nobody wants the data it ends by itself.
+        """
+        arrived: queue.Queue[http.client.HTTPResponse | bytes | BaseException] = queue.Queue(4)
+        unwanted = threading.Event()
+
+        def give(what: http.client.HTTPResponse | bytes | BaseException) -> None:
+            while not unwanted.is_set():
+                try:
+                    return arrived.put(what, timeout=BREATH)
+                except queue.Full:
+                    continue  # the disk is slower than the network
+
+        def receive() -> None:
+            try:
+                with self.request(start) as response:
+                    give(response)
+                    while not unwanted.is_set() and (data := self.read(response)):
+                        give(data)
+                give(b"")
+            except BaseException as exc:  # the caller's to handle: it waits for an answer
+                give(exc)
+
+        threading.Thread(target=receive, name=f"receive {self.file.file}", daemon=True).start()
+        try:
+            while True:
+                try:
+                    what = arrived.get(timeout=BREATH)
+                except queue.Empty:
+                    self.report(*self.told)
+                    continue
+                if isinstance(what, BaseException):
+                    raise what
+                yield what
+        finally:
+            unwanted.set()
 
     def request(self, start: int) -> http.client.HTTPResponse:
         """Ask for the bytes from ``start`` on, or for all where they cannot be had alone."""

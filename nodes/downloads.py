@@ -118,7 +118,7 @@ def start(spec: ModelSpec, folders: Sequence[Path], tell: Tell) -> dict[str, Any
 
 
 def cancel(spec: ModelSpec) -> bool:
-    """Stop a model's download at its next piece of data; False if there is none.
+    """Stop a model's download within about a second; False if there is none.
 
     What has arrived is kept, and continued by the next download.
     """

@@ -49,7 +49,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.behaviours, self.requests = {}, {}, []
-        self.released = threading.Event()
+        self.released, self.gave_up = threading.Event(), False
         self.url = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -137,7 +137,7 @@ def wrong_range(handler):
 
 
 def silent(handler):
-    handler.server.released.wait(20)
+    handler.server.gave_up = not handler.server.released.wait(20)
 
 
 def half_then_wait(handler):
@@ -145,7 +145,7 @@ def half_then_wait(handler):
     head(handler, 200, len(data), ETag=ETAG)
     handler.wfile.write(data[: len(data) // 2])
     handler.wfile.flush()
-    handler.server.released.wait(20)
+    silent(handler)
 
 
 def wait_then_serve(handler):
@@ -707,6 +707,45 @@ def test_cancel_passes_through_and_the_next_call_continues(server, tmp_path, err
     (path,) = weights.ensure(model(row(server)), folders=[tmp_path])
     assert path.read_bytes() == DATA
     assert server.ranges()[-1] == f"bytes={len(kept)}-"
+
+
+@pytest.mark.parametrize(("behave", "has"), [(silent, 0), (half_then_wait, len(DATA) // 2)])
+def test_cancel_while_nothing_arrives(server, tmp_path, monkeypatch, behave, has):
+    monkeypatch.setattr(transfer, "BREATH", 0.02)
+    server.behaviours[HUB] = [behave, serve]
+    told = []
+
+    def cancel(done, total):
+        told.append(done)
+        if server.requests and told[-3:] == [has] * 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
+    assert server.paths() == [HUB] and not server.gave_up
+    part = tmp_path / "tiny.onnx.part"
+    assert (part.stat().st_size if part.exists() else 0) == has
+    # the connection that still waits is in nobody's way
+    (path,) = weights.ensure(model(row(server)), folders=[tmp_path])
+    assert path.read_bytes() == DATA
+    assert server.ranges()[-1] == (f"bytes={has}-" if has else None)
+    assert not server.gave_up
+
+
+def test_no_thread_is_left_behind(server, tmp_path, monkeypatch):
+    """Also where the network is faster than whoever cancels: its pieces fill the queue."""
+    monkeypatch.setattr(transfer, "BREATH", 0.02)
+
+    def cancel(done, total):
+        if done:
+            raise Stop
+
+    with pytest.raises(Stop):
+        weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
+    for thread in threading.enumerate():
+        if thread.name == "receive tiny.onnx":
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_cancel_while_another_one_downloads(server, tmp_path):

@@ -53,9 +53,15 @@ export async function showDiagnosis(reason = "") {
   text.readOnly = true;
   text.value = reason ? `${reason}\n\n${report}` : report;
   const copy = button("Copy", "Copy the text", async () => {
+    text.focus();
     text.select();
-    // browsers have this on https and on the machine itself only
-    await navigator.clipboard?.writeText(text.value);
+    try {
+      await navigator.clipboard.writeText(text.value);
+      copy.textContent = "Copied";
+    } catch {
+      // browsers have a clipboard on https and on the machine itself only, and may refuse it
+      copy.textContent = "Selected: press Ctrl+C or ⌘C";
+    }
   });
   openWindow("rembg-sessions: diagnosis", text, [copy]);
 }

@@ -16,7 +16,9 @@ export async function ask(route, body) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
-  const response = await api.fetchApi(`/rembg-sessions/${route}`, options);
+  const response = await api.fetchApi(`/rembg-sessions/${route}`, options).catch(() => {
+    throw new Error("ComfyUI does not answer. Is it still running?");
+  });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? `ComfyUI answered ${response.status}.`);
   return answer;
@@ -51,14 +53,20 @@ function tellWatchers() {
 let fetching;
 let outdated = false; // asked again while a list was on its way
 
-/** Fetch the list; pages that are opened in the middle of a download learn of it, too. */
+/**
+ * Fetch the list, and resolve to the error if it cannot be had. Pages that are opened in the
+ * middle of a download learn of it, too.
+ */
 export function refresh() {
   outdated = fetching !== undefined;
   fetching ??= fetchList()
-    .catch((error) => console.warn("rembg-sessions: no list of models.", error.message))
-    .finally(() => {
+    .catch((error) => {
+      console.warn("rembg-sessions: no list of models.", error.message);
+      return error;
+    })
+    .then((error) => {
       fetching = undefined;
-      if (outdated) return refresh();
+      return outdated ? refresh() : error;
     });
   return fetching;
 }
@@ -73,9 +81,12 @@ async function fetchList() {
   tellWatchers();
 }
 
+let tellFailed = () => {};
+
 function note(state) {
   downloads.set(state.model, state);
   tellWatchers();
+  if (state.state === "failed") tellFailed(state);
 }
 
 /** Start a download, or join the one that runs; what becomes of it is told by events. */
@@ -87,17 +98,17 @@ export async function startDownload(row) {
   }
 }
 
-/** Stop a download at its next piece of data. */
+/** Stop a download, within about a second. */
 export async function cancelDownload(row) {
   const { cancelled } = await ask("cancel", { model: row.name }).catch(() => ({}));
   if (!cancelled) refresh(); // it had ended, or the server is away
 }
 
-/** Listen to the server; `failed` gets the states of downloads that failed. */
+/** Listen to the server; `failed` gets the states of downloads that failed or were refused. */
 export function listen(failed) {
+  tellFailed = failed;
   api.addEventListener(DOWNLOAD_EVENT, ({ detail }) => {
     note(detail);
-    if (detail.state === "failed") failed(detail);
     if (["done", "cancelled", "failed"].includes(detail.state)) refresh();
   });
   // what was told while the connection was lost

@@ -1,6 +1,7 @@
 // What is shown of a model: size, licence, installed or not, and its download.
 // Loading this file does nothing.
 
+import { tellError } from "./diagnosis.js";
 import { cancelDownload, downloadOf, findModel, listModels, startDownload } from "./models.js";
 import { refresh, unwatch, watch } from "./models.js";
 import { button, element, openWindow } from "./window.js";
@@ -101,7 +102,11 @@ export function makePanel() {
 
 /** Open a window with every model. */
 export async function showModels() {
-  await refresh();
+  const error = await refresh();
+  if (error) {
+    tellError("rembg-sessions: no list of models", error.message);
+    return;
+  }
   const panels = listModels().map((row) => ({ row, ...makePanel() }));
   const cells = panels.flatMap(({ row, root }) => {
     const about = element("div", "color: var(--descrip-text, #aaa);", row.good_for);

@@ -54,7 +54,6 @@ function addPanel(node) {
   after(node, "onAdded", () => watch(update));
   after(node, "onRemoved", () => unwatch(update));
   node.setSize([Math.max(node.size[0], 300), Math.max(node.size[1], node.computeSize()[1])]);
-  watch(update);
   // also draws this panel, once a loaded node has got its values
   refresh();
 }

@@ -1,8 +1,8 @@
 // Shows the values that workflows of other packs hold in our words: ComfyUI copies them as they
 // are when it swaps a node. The nodes run with either.
 
-import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { ask } from "./models.js";
 
 // the inputs that nodes/foreign.py reads; the choices among them tell that there is something
 // to read
@@ -18,13 +18,8 @@ function isForeign(widget) {
 async function translate(node) {
   const widgets = (node.widgets ?? []).filter((widget) => READ.includes(widget.name));
   if (!widgets.some(isForeign)) return;
-  const answer = await api.fetchApi("/rembg-sessions/own-values", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(Object.fromEntries(widgets.map(({ name, value }) => [name, value]))),
-  });
-  if (!answer.ok) return;
-  const own = await answer.json();
+  const values = widgets.map(({ name, value }) => [name, value]);
+  const own = await ask("own-values", Object.fromEntries(values));
   for (const widget of widgets) {
     if (!(widget.name in own) || own[widget.name] === widget.value) continue;
     widget.value = own[widget.name];
@@ -59,11 +54,35 @@ function watch(node) {
   }
 }
 
+/**
+ * Tell a node that it is in the graph, and the graph that it has changed: a swap does not. Text
+ * boxes and panels wait for the one. Without the other, frontend 1.58 draws the old node once
+ * more, fails, and draws nothing ever after.
+ */
+function tellAdded(node) {
+  let told = false;
+  const before = node.onAdded;
+  node.onAdded = function (...given) {
+    told = true;
+    return before?.apply(this, given);
+  };
+  queueMicrotask(() => {
+    // after the swap, before the next frame
+    if (told || !node.graph) return;
+    node.onAdded(node.graph);
+    const [width, height] = node.computeSize(); // it was made as large as the old node
+    node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
+    node.graph.incrementVersion?.();
+    node.graph.setDirtyCanvas(true, true);
+  });
+}
+
 app.registerExtension({
   name: "rembg-sessions.replacements",
 
   nodeCreated(node) {
     if (NODES.includes(node.comfyClass)) watch(node);
+    if (node.comfyClass?.startsWith("RemBG")) tellAdded(node);
   },
 
   loadedGraphNode(node) {
