@@ -24,6 +24,8 @@ _MAIN = 0.3
 _HYPOTHESES = 192
 # Pixels of the border, and of the whole picture, that the first fits look at.
 _BORDER, _FIRST_LOOK = 1000, 16000
+# Longer side from which on the mean fills everything.
+_COARSEST = 6
 # Longer side at which shadows are followed: there noise is averaged out and slopes show.
 _SHADOW_SIDE = 160
 
@@ -91,15 +93,16 @@ def fit_field(small: Floats, tolerance: float | None = None, holes: bool = True)
     ys, xs, few = y[::step], x[:, ::step], small[:, ::step, ::step]
     found = _Matcher(few - _evaluate(model, ys, xs, 2), scale)
     inside = found.matching(found.deviation < (tolerance or noise_limit(scale)), holes=False)
-    lit = _evaluate(model, y, x, 2)
+    order = 2
     if inside.sum() >= 64:
+        order = 3
         ys, xs = np.broadcast_arrays(ys, xs)
-        basis, values = _terms(ys[inside], xs[inside], 3), few[:, inside].T
+        basis, values = _terms(ys[inside], xs[inside], order), few[:, inside].T
         model = _least_squares(basis, values, np.ones(len(values), np.float32))
-        lit = _evaluate(model, y, x, 3)
         off = np.linalg.norm(values - basis @ model, axis=1)
         scale = float(np.clip(1.2 * np.median(off), 0.7, 8))
     limit = tolerance or noise_limit(scale)
+    lit = _evaluate(model, y, x, order)
     found = _Matcher(small - lit, scale)
     background = found.matching(found.deviation < limit, holes=False)
 
@@ -221,10 +224,12 @@ def fill(values: Floats, weight: Floats) -> Floats:
     Pull-push: Gortler et al., The Lumigraph, 1996.
     """
     height, width = weight.shape
-    if max(height, width) == 1:
-        return values
-    coarse = _by_blocks(np.add, _by_blocks(np.add, values * weight, 2, -2), 2, -1)
-    share = _by_blocks(np.add, _by_blocks(np.add, weight, 2, -2), 2, -1)
+    if max(height, width) <= _COARSEST:
+        mean = (values * weight).sum((1, 2), keepdims=True) / max(float(weight.sum()), 1e-6)
+        return mean + np.minimum(weight, 1) * (values - mean)
+    both = np.concatenate([values * weight, weight[None]])
+    both = _by_blocks(np.add, _by_blocks(np.add, both, 2, -2), 2, -1)
+    coarse, share = both[:-1], both[-1]
     coarse /= np.maximum(share, np.float32(1e-6))
     fine = double(fill(coarse, np.minimum(share, 1)))[:, :height, :width]
     return fine + np.minimum(weight, 1) * (values - fine)
