@@ -15,11 +15,10 @@ from .backdrop_edge import Edge, alpha_from_colours, least_alpha, solve_edge
 from .backdrop_field import Field, double, fit_field, noise_limit, product
 from .bands import in_bands
 from .errors import ImageError, OptionError
-from .foreground import OPAQUE, VISIBLE
+from .foreground import OPAQUE, VISIBLE, Band
 from .local_linear import carry_alpha
 
 Floats = NDArray[np.float32]
-Band = tuple[NDArray[np.intp], Floats]
 
 # Below this confidence a picture has no plain backdrop.
 CONFIDENT = 0.5
@@ -27,6 +26,8 @@ CONFIDENT = 0.5
 _WORKING, _WORKING_LARGE, _LARGE = 384, 640, 2048
 # Rows solved at a time, and how much more work a pixel is than to resize it.
 _ROWS, _WORK = 256, 4
+# The narrowest soft edge, in working pixels.
+_NARROWEST = 0.1
 # Working pixels around the subject that its soft edge may reach.
 _MARGIN = 8
 # A subject up to this share of the longer side is solved again from close by, with so much
@@ -96,7 +97,9 @@ def solve(
 
     The backdrop's colours B are fitted to the border and refined inside; foreground colours
     F are carried outwards from the subject; then α follows from I = αF + (1−α)B, helped by
-    the shape of the edge where F and B are alike, and F is unmixed with the α found.
+    the shape of the edge where F and B are alike, and F is unmixed with the α found. A small
+    subject is solved again from close by, except with ``keep_shadow``; then the lower of the
+    two confidences counts.
 
     Parameters
     ----------
@@ -127,18 +130,21 @@ def solve(
     picture = Image.fromarray(image)
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture, np.float32)
     small = np.ascontiguousarray(small.transpose(2, 0, 1))
+    del picture  # a copy of the whole
     field = fit_field(small, tolerance, holes)
     rows, columns = (np.s_[:], np.s_[:]) if keep_shadow else _extent(field.is_background)
-    confidence = field.confidence
+    confidence, near = field.confidence, None
     box = _closer(rows, columns, small.shape[1:])
     if factor > 1 and box and confidence >= CONFIDENT:
         box = _enlarged(box[0], factor), _enlarged(box[1], factor)
         near = solve(image[box], tolerance=tolerance, soft_edge=soft_edge, holes=holes)
+    # from close by, noise may hide what is plain from far
+    if box and near and near.confidence >= CONFIDENT:
         confidence = min(confidence, near.confidence)
         inside, band, colours = near.alpha, near.band, near.colours
     else:
         part = field.crop(rows, columns)
-        width = soft_edge / factor if soft_edge else None
+        width = max(soft_edge / factor, _NARROWEST) if soft_edge else None
         edge = solve_edge(
             small[:, rows, columns], part, max(small.shape), finer=factor > 1, width=width
         )
@@ -272,7 +278,9 @@ def _over_shadow(alpha: Floats, shadow: Floats, at: NDArray[np.intp], colours: F
     straight = np.zeros((alpha.size, 3), np.float32)
     subject = alpha.copy()
     alpha += (1 - alpha) * shadow
-    band = np.flatnonzero((alpha >= VISIBLE) & (alpha < OPAQUE))
+    alpha[alpha < VISIBLE] = 0
+    alpha[alpha >= OPAQUE] = 1
+    band = np.flatnonzero((alpha > 0) & (alpha < 1))
     straight[at] = colours
     share = subject.ravel()[band] / alpha.ravel()[band]
     return band + offset, straight[band] * share[:, None]

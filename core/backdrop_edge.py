@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +19,13 @@ from .backdrop_field import (
     strongest,
 )
 from .closed_form import BudgetError, estimate_alpha_closed_form
-from .fast_matting import estimate_alpha_fast
 from .foreground import VISIBLE
 from .local_linear import fit_coefficients, grow
 from .trimap import trimap_from_mask
 
 Floats = NDArray[np.float32]
+
+_log = logging.getLogger("rembg_sessions")
 
 # Pixels looked at on either side of the backdrop's boundary.
 _INSIDE, _OUTSIDE = 20, 5
@@ -50,7 +52,7 @@ _BEYOND = -0.9
 # Alpha from which a pixel counts as subject for closed-form matting, how much deeper than
 # that it must lie, as a share of the longer side, and how far from such depth what is thin
 # begins, in working pixels.
-_OPAQUE, _REACH, _THIN = 0.999, 0.005, 15
+_SOLID, _REACH, _THIN = 0.999, 0.005, 15
 # Windows in which alpha is linear in the colours, as in closed-form matting; ε for 0..1.
 _RADIUS, _EPSILON = 1, 1e-6
 # Alpha so close to 0 or 1 does not change with the colour.
@@ -254,7 +256,7 @@ def _sure(alpha: Floats, longer: int) -> Floats:
     reach = round(_REACH * longer) + 1
     trimap = np.full(alpha.shape, 0.5, np.float32)
     trimap[alpha == 0] = 0
-    sure = _eroded(alpha > _OPAQUE, 2 * reach)
+    sure = _eroded(alpha > _SOLID, 2 * reach)
     # what is thin throughout, a stem or a whisker, has no such depth anywhere near
     far = _eroded(~sure, 6 * reach + _THIN)
     sure |= _eroded(alpha > 0.5, 3) & far
@@ -273,8 +275,9 @@ def _solve_hair(image: NDArray[np.uint8], alpha: Floats, trimap: Floats) -> Floa
         return alpha
     try:
         return estimate_alpha_closed_form(image, trimap)
-    except BudgetError:
-        return estimate_alpha_fast(image, trimap)  # needs little memory
+    except BudgetError as error:
+        _log.warning("backdrop: solved by colour alone; hair may be rougher. %s", error)
+        return alpha
 
 
 def _signed_distance(background: NDArray[np.bool_]) -> Floats:

@@ -153,11 +153,9 @@ def _confidence(background: Mask, deviation: Floats) -> float:
     length = (dilate(background) & ~background).sum() / (2 * sum(background.shape))
     smooth = np.clip((3.2 - length) / 1.2, 0, 1)
     rows, columns = (np.flatnonzero(~background.all(axis=axis)) for axis in (1, 0))
-    bars = False
-    if len(rows):
-        spans = len(rows) == background.shape[0], len(columns) == background.shape[1]
-        box = background[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        bars = any(spans) and box.mean() < 0.015
+    spans = len(rows) == background.shape[0], len(columns) == background.shape[1]
+    box = background[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    bars = any(spans) and box.mean() < 0.015
     outline = dilate(background)
     rim = dilate(dilate(outline)) & ~outline
     lost = (deviation[rim] < 2).mean() if rim.any() else 0

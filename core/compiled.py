@@ -37,8 +37,10 @@ _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 def expect(pixels: int) -> None:
     """Count the unknown pixels to be solved; compiling starts when they are worth it."""
     global _expected
-    _expected += pixels
-    if _expected >= _WORTH_COMPILING:
+    with _lock:
+        _expected += pixels
+        enough = _expected >= _WORTH_COMPILING
+    if enough:
         _start()
 
 
@@ -65,8 +67,9 @@ def _start() -> threading.Thread:
     global _builder
     with _lock:
         if _builder is None:
-            _builder = threading.Thread(target=_build, name="compile-kernels", daemon=True)
-            _builder.start()
+            builder = threading.Thread(target=_build, name="compile-kernels", daemon=True)
+            builder.start()
+            _builder = builder
         return _builder
 
 

@@ -73,7 +73,7 @@ class Transfer:
         self.target, self.part, self.report = target, part_path(target), report
         self.size, _, self.digest = expectation(file)
         self.etag = ""  # of the response that the bytes in the part came from
-        self.told = (0, self.size or 0)  # said again while nothing new arrives
+        self.told = 0, 0  # said again while nothing new arrives
         self.open = _opener().open
 
     def run(self) -> None:
@@ -125,6 +125,7 @@ class Transfer:
     def stream(self) -> None:
         """Append what is missing, or write everything where the server cannot continue."""
         start = self.done()
+        self.told = start, self.size or 0
         with closing(self.arriving(start)) as arriving:
             response = cast(http.client.HTTPResponse, next(arriving))
             start = start if response.status == 206 else 0
@@ -157,7 +158,7 @@ class Transfer:
         """Yield the response, then its data as it comes, and b"" at its end.
 
         A thread of its own waits for the network, so that reports, which may cancel, go on
-        while nothing arrives. Once nobody wants the data it ends by itself.
+        while nothing arrives. Once nobody wants the data it ends by itself, within TIMEOUT.
         """
         arrived: queue.Queue[http.client.HTTPResponse | bytes | BaseException] = queue.Queue(4)
         unwanted = threading.Event()

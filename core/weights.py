@@ -129,8 +129,8 @@ def ensure(
         False forbids downloads, as do ``HF_HUB_OFFLINE`` and ``REMBG_SESSIONS_OFFLINE=1``.
     on_progress
         Called with (bytes done, bytes in total) of the file being downloaded, the total 0
-        while unknown; at least once per MiB, and twice a second while nothing arrives or
-        another process downloads the same file. What it raises cancels: it is passed on
+        while unknown; at least once per MiB, and every other second while nothing arrives
+        or another process downloads the same file. What it raises cancels: it is passed on
         unchanged, and the next call continues.
 
     Returns

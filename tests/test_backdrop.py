@@ -211,6 +211,8 @@ def test_a_soft_shadow_can_be_kept_as_black():
     colours[found.band] = found.colours
     assert colours.reshape(SIZE, SIZE, 3)[165, 135].max() < 10
     assert found.alpha[80:120, 80:120].min() == 1
+    partial = found.alpha[(found.alpha > 0) & (found.alpha < 1)]
+    assert len(partial) == len(found.band) and partial.min() >= 1 / 255 - 1e-6
 
 
 def photo_like(size=SIZE):
@@ -307,6 +309,22 @@ def test_a_small_subject_is_solved_from_close_by():
     behind = np.broadcast_to(backdrop, (1200, 1600, 3)).reshape(-1, 3)[found.band]
     again = over(truth, RED, backdrop, 1).reshape(-1, 3)[found.band]
     assert np.abs(a * found.colours + (1 - a) * behind - again).mean() < 4
+
+
+def test_a_small_subject_in_noise_is_solved_from_afar():
+    y, x = np.mgrid[:1500, :1500] + 0.5
+    truth = np.clip(120 - np.hypot(y - 700, x - 800) + 0.5, 0, 1).astype(np.float32)
+    found = solve(over(truth, (80, 80, 80), (180, 180, 180), noise=15))
+    assert found.confidence > 0.9
+    assert iou(found.alpha, truth) > 0.98
+
+
+def test_without_memory_to_solve_in_colours_decide(monkeypatch, caplog):
+    monkeypatch.setattr("rembg_sessions.core.closed_form.free_memory", lambda: 100)
+    truth = disc(blur=4)
+    found = solve(over(truth, RED, (30, 190, 60)))
+    assert iou(found.alpha, truth) > 0.98
+    assert "by colour alone" in caplog.text
 
 
 def test_the_same_picture_gives_the_same_alpha_on_many_threads():

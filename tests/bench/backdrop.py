@@ -309,7 +309,7 @@ def print_speed(cutouts: list[Cutout], folder: Path) -> None:
         print(f"  {side}²: median {1000 * median:.0f} ms, best {1000 * min(times):.0f} ms,"
               f" target {1000 * seconds:.0f} ms: {verdict}")  # fmt: skip
         if megabytes:
-            peak, seconds = fresh(folder, side)
+            peak, _ = fresh(folder, side)
             print(f"  {side}²: peak {peak:.0f} MB, target {megabytes} MB:"
                   f" {'met' if peak <= megabytes else 'MISSED'}")  # fmt: skip
     print(f"  1024²: first call of a process {1000 * fresh(folder, 1024)[1]:.0f} ms")
