@@ -37,6 +37,8 @@ _SMALL_SHARE, _AROUND = 0.5, 0.25
 _SPREAD = 25.0
 # How far sharpening and JPEG overshoot beside an edge, as a share of its contrast.
 _OVERSHOOT = 0.08
+# Pixels along the longer side that are looked at for what is finer than a working pixel.
+_LOOKS = 200
 # Shadows fainter than this are not seen.
 _FAINT = 0.03
 
@@ -152,6 +154,7 @@ def solve(
         box = _enlarged(rows, factor), _enlarged(columns, factor)
         pixels = np.ascontiguousarray(image[box])
         inside, band, colours = _enlarge(pixels, part, edge, factor, shadow)
+        confidence *= 1 - min(2 * _share_seen_through(pixels, part, edge, factor), 1)
     alpha = np.zeros(image.shape[:2], np.float32)
     alpha[box] = inside
     y, x = np.divmod(band, inside.shape[1])
@@ -253,6 +256,23 @@ def _enlarge(
     parts = _in_strips(rows, height, width)
     band, colours = (np.concatenate(values) for values in zip(*parts, strict=True))
     return alpha, band, colours
+
+
+def _share_seen_through(image: NDArray[np.uint8], field: Field, edge: Edge, factor: int) -> float:
+    """Return how much of the subject, where it is sure, is backdrop between finer strands.
+
+    There the mean of a working pixel differs from the backdrop, but pixels of the full size,
+    of which some are looked at, do not.
+    """
+    step = max(1, max(image.shape) // _LOOKS)
+    few = image[::step, ::step].transpose(2, 0, 1)
+    y, x = (np.arange(size)[::step] // factor for size in image.shape[:2])
+    near = y[:, None], x
+    off = few - field.colours[:, near[0], near[1]]
+    limit = noise_limit(field.noise)
+    sure = edge.trimap[near] == 1
+    through = (product(off, off) < limit**2) & (field.deviation[near] > 3 * limit)
+    return float((through & sure).sum() / max(int(sure.sum()), 1))
 
 
 def _in_strips(rows: Callable[[int, int], Any], height: int, width: int) -> list[Any]:

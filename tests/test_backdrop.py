@@ -267,6 +267,12 @@ def test_an_outline_that_fades_into_the_backdrop_lowers_the_confidence():
     assert clear > 0.95 and faded < 0.9
 
 
+def test_strands_too_fine_to_be_told_apart_lower_the_confidence():
+    y, x = np.mgrid[:1600, :1600] - 799.5
+    strands = np.float32((np.sin(400 * np.arctan2(y, x)) > 0) & (np.hypot(y, x) < 560))
+    assert solve(over(strands, (200, 60, 60), (60, 120, 160), 1)).confidence < CONFIDENT
+
+
 def test_letterbox_bars_are_no_backdrop():
     image = np.zeros((200, 240, 3), np.uint8)
     image[40:160] = np.asarray(photo_like(240))[:120]
