@@ -226,6 +226,8 @@ def test_pictures_of_a_page_are_small_and_described(node):
 
 def test_every_picture_is_shown():
     shown = {DOCS / path for node in NODES for path in re.findall(r"\]\((.+\.jpg)\)", page(node))}
+    readme = (DOCS.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown |= {DOCS.parents[1] / path for path in re.findall(r"!\[.+\]\((.+)\)", readme)}
     assert shown == {path for path in DOCS.rglob("*") if path.is_file() and path.suffix != ".md"}
 
 
