@@ -130,8 +130,10 @@ class Server:
 
     def free(self, **flags: bool) -> None:
         """Free memory and wait until the drawn picture's network is closed."""
-        self.post("/free", flags)
-        for _ in range(200):
+        for turn in range(200):
+            if turn % 50 == 0:
+                # ComfyUI forgets it when asked right after a workflow, while it collects garbage
+                self.post("/free", flags)
             if self.log().count(f"Closed {DRAWN[1]}") == self.opened():
                 return
             time.sleep(0.1)
