@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .backdrop_edge import Edge, alpha_from_colours, least_alpha, solve_edge
-from .backdrop_field import Field, double, fit_field, noise_limit, product
+from .backdrop_field import Field, fit_field, noise_limit
 from .bands import in_bands
 from .errors import ImageError, OptionError
 from .foreground import OPAQUE, VISIBLE, Band
 from .local_linear import carry_alpha
+from .planes import double, product
 
 Floats = NDArray[np.float32]
 

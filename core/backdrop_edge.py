@@ -8,19 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .backdrop_field import (
-    Field,
-    average,
-    dilate,
-    double,
-    fill,
-    noise_limit,
-    product,
-    strongest,
-)
+from .backdrop_field import Field, noise_limit
 from .closed_form import BudgetError, estimate_alpha_closed_form
 from .foreground import VISIBLE
 from .local_linear import fit_coefficients, grow
+from .planes import average, dilate, double, fill, product, strongest
 from .trimap import trimap_from_mask
 
 Floats = NDArray[np.float32]

@@ -24,7 +24,7 @@ HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch
 # Pure maths: arrays and pictures in, arrays and pictures out.
 MATHS = {"bands", "composite", "foreground", "mask", "picture", "regions"}
 MATHS |= {"backdrop", "backdrop_edge", "backdrop_field"}
-MATHS |= {"prompt", "windows"}
+MATHS |= {"planes", "prompt", "windows"}
 MATHS |= {"closed_form", "cholesky", "compiled", "dissection", "fast_matting", "machine"}
 MATHS |= {"elimination", "kernels", "laplacian", "ordering"}
 MATHS |= {"guided", "local_linear", "reference", "trimap"}
