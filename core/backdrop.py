@@ -236,10 +236,8 @@ def _enlarge(
         limit = noise_limit(field.noise)
         a = alpha_from_colours(difference, contrast, expected, trust, limit)[0]
         overshoot = _OVERSHOOT * np.sqrt(product(contrast, contrast))
-        unsure = np.maximum(overshoot, 3 * max(field.noise, 1))
-        np.maximum(a, least_alpha(difference, b, unsure), out=a)
-        a[a < VISIBLE] = 0
-        a[a >= OPAQUE] = 1
+        np.maximum(a, least_alpha(difference, b, field.noise, overshoot), out=a)
+        _snap(a)
         result[at] = a
         soft = np.flatnonzero((a > 0) & (a < 1))
         # F̂ + gain (I − αF̂ − (1−α)B): exact without noise, quiet with it
@@ -294,13 +292,18 @@ def _rows_of(values: Image.Image, top: int, bottom: int, width: int, factor: int
     return np.asarray(values.resize((width, bottom - top), Image.Resampling.BILINEAR, box=box))
 
 
+def _snap(alpha: Floats) -> None:
+    """Make invisible alpha 0, and what is as good as 1 really 1, in place."""
+    alpha[alpha < VISIBLE] = 0
+    alpha[alpha >= OPAQUE] = 1
+
+
 def _over_shadow(alpha: Floats, shadow: Floats, at: NDArray[np.intp], colours: Floats, offset: int):
     """Compose the subject over black of the shadow's opacity, in place."""
     straight = np.zeros((alpha.size, 3), np.float32)
     subject = alpha.copy()
     alpha += (1 - alpha) * shadow
-    alpha[alpha < VISIBLE] = 0
-    alpha[alpha >= OPAQUE] = 1
+    _snap(alpha)
     band = np.flatnonzero((alpha > 0) & (alpha < 1))
     straight[at] = colours
     share = subject.ravel()[band] / alpha.ravel()[band]

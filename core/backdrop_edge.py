@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .backdrop_field import Field, noise_limit
 from .closed_form import BudgetError, estimate_alpha_closed_form
 from .foreground import VISIBLE
-from .local_linear import fit_coefficients, grow
+from .local_linear import SOLVED_EPSILON, SOLVED_RADIUS, fit_coefficients
 from .planes import average, dilate, double, fill, product, strongest
 from .trimap import trimap_from_mask
 
@@ -45,8 +45,6 @@ _BEYOND = -0.9
 # that it must lie, as a share of the longer side, and how far from such depth what is thin
 # begins, in working pixels.
 _SOLID, _REACH, _THIN = 0.999, 0.005, 15
-# Windows in which alpha is linear in the colours, as in closed-form matting; ε for 0..1.
-_RADIUS, _EPSILON = 1, 1e-6
 # Alpha so close to 0 or 1 does not change with the colour.
 _HARD = 0.01
 # Weight of the colour of what is backdrop, in the foreground's mean.
@@ -119,7 +117,9 @@ def alpha_from_colours(
     return alpha, measured, weight
 
 
-def least_alpha(difference: Floats, background: Floats, unsure: Floats | float) -> Floats:
+def least_alpha(
+    difference: Floats, background: Floats, noise: float, overshoot: Floats | float = 0
+) -> Floats:
     """Return the lowest alpha whose foreground colour exists.
 
     Parameters
@@ -128,10 +128,12 @@ def least_alpha(difference: Floats, background: Floats, unsure: Floats | float) 
         float32 (3, ...): I − B.
     background
         float32 (3, ...): B, 0..255.
-    unsure
-        Levels by which a pixel may be off, (...) or the same for all.
+    noise
+        Of the backdrop, in levels.
+    overshoot
+        Levels by which a pixel may be off beside an edge, (...) or the same for all.
     """
-    unsure = np.float32(unsure)
+    unsure = np.maximum(overshoot, 3 * max(noise, 1)).astype(np.float32)
     # towards white, and towards black
     least = (difference - unsure) / np.maximum(255 - background, 8)
     np.maximum(least, (-difference - unsure) / np.maximum(background, 8), out=least)
@@ -165,7 +167,7 @@ def solve_edge(
         width = _measure_width(half[2], contrast, measured)
     contrast, depth, _ = _find_foreground(*whole, width, _GIVEN)
     alpha, _ = _by_colour(difference, contrast, depth)
-    alpha = np.maximum(alpha, least_alpha(difference, field.colours, 3 * max(field.noise, 1)))
+    alpha = np.maximum(alpha, least_alpha(difference, field.colours, field.noise))
     is_noise = (depth <= 0) & (field.deviation < noise_limit(field.noise))
     alpha[(depth <= _BEYOND) | is_noise | (alpha < VISIBLE)] = 0
     trimap = _sure(alpha, longer)
@@ -175,7 +177,10 @@ def solve_edge(
     # where it sees through what is solid by the shape of the edge, as between hairs, trust it
     agreement = np.maximum(1 - np.abs(shape - solved) / _DISAGREEMENT, 0)
     trust = _TRUST_SOLVED * (1 + _DEEPER_SOLVED * agreement * np.clip(depth - 1, 0, 2))
-    coefficients = _linear(image, solved, finer)
+    coefficients = np.zeros((*solved.shape, 4), np.float32)
+    coefficients[..., 3] = solved
+    if finer and min(solved.shape) > 2 * SOLVED_RADIUS:
+        coefficients = _linear(image, solved)
     coefficients[..., 3] += agreement * (shape - solved) / 2
     foreground = _unmixed(difference, field.colours, solved, solved + _HARDLY)
     return Edge(foreground, trimap, coefficients, trust)
@@ -302,16 +307,11 @@ def _cross(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def _linear(image: NDArray[np.uint8], alpha: Floats, finer: bool) -> Floats:
+def _linear(image: NDArray[np.uint8], alpha: Floats) -> Floats:
     """Return alpha as a linear function of colour where it is soft, else as a constant."""
     soft = (alpha > _HARD) & (alpha < 1 - _HARD)
-    coefficients = np.zeros((*alpha.shape, 4), np.float32)
-    if finer and min(alpha.shape) > 2 * _RADIUS and soft.any():
-        coefficients = fit_coefficients(image, alpha, soft, _RADIUS, _EPSILON)
-        soft = grow(soft, 1)
-    else:
-        soft[...] = False
-    np.copyto(coefficients[..., 3], alpha, where=~soft)
+    coefficients = fit_coefficients(image, alpha, soft, SOLVED_RADIUS, SOLVED_EPSILON)
+    np.copyto(coefficients[..., 3], alpha, where=~dilate(soft))
     return coefficients
 
 

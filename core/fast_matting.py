@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .closed_form import BudgetError, estimate_alpha_closed_form
-from .local_linear import carry_alpha, fit_coefficients, grow
+from .local_linear import SOLVED_EPSILON, SOLVED_RADIUS, carry_alpha, fit_coefficients
+from .planes import dilate
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -21,8 +22,6 @@ _SMALL, _LARGEST = 512, 1024
 _LAST_RESORT = 128
 # Rows of the small picture made at a time, and how far its averages may be off.
 _STRIP, _ROUNDING = 64, 1e-5
-# Closed-form matting's own windows; ε for colours in 0..1.
-_RADIUS, _EPSILON = 1, 1e-6
 
 
 def estimate_alpha_fast(
@@ -71,7 +70,7 @@ def estimate_alpha_fast(
     longer = max(trimap.shape)
     pixels = np.flatnonzero(trimap == 0.5)
     # long and narrow pictures: a window must fit
-    most = max(1, min(trimap.shape) // (2 * _RADIUS + 1))
+    most = max(1, min(trimap.shape) // (2 * SOLVED_RADIUS + 1))
     scale = min(most, 1 if longer <= _SMALL else max(2, -(-longer // _LARGEST)))
     while True:
         small, small_trimap = (
@@ -91,7 +90,9 @@ def estimate_alpha_fast(
         return solved
     if on_step is not None:
         on_step()
-    coefficients = fit_coefficients(small, solved, small_trimap == 0.5, _RADIUS, _EPSILON)
+    coefficients = fit_coefficients(
+        small, solved, small_trimap == 0.5, SOLVED_RADIUS, SOLVED_EPSILON
+    )
     if on_step is not None:
         on_step()
     alpha = trimap.copy()
@@ -118,5 +119,5 @@ def _shrink(
     mean = np.concatenate([np.asarray(strip.reduce(scale)) for strip in strips])
     for value, has_some in ((0, mean < 0.5 - _ROUNDING), (1, mean > 0.5 + _ROUNDING)):
         # a thin stroke of a drawn trimap fills no pixel of the small one
-        small_trimap[has_some & ~grow(small_trimap == value, 1)] = value
+        small_trimap[has_some & ~dilate(small_trimap == value)] = value
     return small, small_trimap

@@ -24,7 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bands import in_bands
+from .planes import dilate
 
+# Windows and ε, for colours in 0..1, with which alpha that closed-form matting solved is fitted.
+SOLVED_RADIUS, SOLVED_EPSILON = 1, 1e-6
 # Pixels worked on at a time.
 _BLOCK = 1 << 15
 
@@ -59,11 +62,11 @@ def fit_coefficients(
     """
     height, width = alpha.shape
     # interpolation reads the marked pixels' neighbours, and each takes the windows around it
-    pixels = np.flatnonzero(grow(where, 1))
+    pixels = np.flatnonzero(dilate(where))
     centre = _nearest_centre(pixels, (height, width), radius)
     wanted = np.zeros(alpha.size, np.bool_)
     wanted[centre] = True
-    centres = np.flatnonzero(grow(wanted.reshape(alpha.shape), radius))
+    centres = np.flatnonzero(dilate(wanted.reshape(alpha.shape), radius))
     centres = np.unique(_nearest_centre(centres, (height, width), radius))
     offsets = _offsets(radius, width)
 
@@ -189,19 +192,6 @@ def _between(
     before = exact.astype(np.intp)
     after = np.minimum(before + 1, count - 1)
     return before, after, (exact - before).astype(np.float32)
-
-
-def grow(region: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Dilate by a square of ``2 * radius + 1`` pixels."""
-    result = region.copy()
-    for shift in range(1, radius + 1):
-        result[shift:] |= region[:-shift]
-        result[:-shift] |= region[shift:]
-    region = result.copy()
-    for shift in range(1, radius + 1):
-        result[:, shift:] |= region[:, :-shift]
-        result[:, :-shift] |= region[:, shift:]
-    return result
 
 
 def _nearest_centre(

@@ -12,14 +12,16 @@ Mask = NDArray[np.bool_]
 _COARSEST = 6
 
 
-def dilate(mask: Mask) -> Mask:
-    """Grow a mask by one pixel in all eight directions."""
+def dilate(mask: Mask, radius: int = 1) -> Mask:
+    """Grow a mask (H, W) by a square of ``2 * radius + 1`` pixels."""
     wide = mask.copy()
-    wide[1:] |= mask[:-1]
-    wide[:-1] |= mask[1:]
+    for shift in range(1, radius + 1):
+        wide[shift:] |= mask[:-shift]
+        wide[:-shift] |= mask[shift:]
     result = wide.copy()
-    result[:, 1:] |= wide[:, :-1]
-    result[:, :-1] |= wide[:, 1:]
+    for shift in range(1, radius + 1):
+        result[:, shift:] |= wide[:, :-shift]
+        result[:, :-shift] |= wide[:, shift:]
     return result
 
 

@@ -76,7 +76,7 @@ class Replacement(NamedTuple):
         }
 
 
-# ComfyUI-RMBG: what its two nodes have in common.
+# ComfyUI-RMBG: the last widgets of both its nodes, in their order, by our names.
 _RMBG_LOOK = {
     "feather": "mask_blur",
     "grow": "mask_offset",
@@ -146,32 +146,14 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     Replacement(
         old="RMBG",
         new="RemBGRemove",
-        widgets=(
-            "model",
-            "sensitivity",
-            "process_res",
-            "mask_blur",
-            "mask_offset",
-            "invert_output",
-            "refine_foreground",
-            "background",
-            "background_color",
-        ),
+        widgets=("model", "sensitivity", "process_res", *_RMBG_LOOK.values()),
         inputs={"image": "image", "model": "model", **_RMBG_LOOK},
         outputs=3,
     ),
     Replacement(
         old="BiRefNetRMBG",
         new="RemBGRemove",
-        widgets=(
-            "model",
-            "mask_blur",
-            "mask_offset",
-            "invert_output",
-            "refine_foreground",
-            "background",
-            "background_color",
-        ),
+        widgets=("model", *_RMBG_LOOK.values()),
         inputs={"image": "image", "model": "model", **_RMBG_LOOK},
         outputs=3,
     ),

@@ -18,6 +18,8 @@ import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -140,6 +142,17 @@ class Server:
         pytest.fail(f"The session stayed open:\n{self.log()[-1000:]}")
 
 
+@contextmanager
+def running(base: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    """Start a ComfyUI, wait until it answers, and stop it in the end."""
+    server = Server(base, *arguments, **environment)
+    try:
+        server.wait_until_up()
+        yield server
+    finally:
+        server.stop()
+
+
 def _launcher() -> list[str]:
     """ComfyUI's main.py, or a starter for a torch that torchvision was not built for."""
     stub = SHARED / "tools" / "comfy_cpu.py"
@@ -160,8 +173,8 @@ def draw(seed: int) -> Image.Image:
     return Image.fromarray((disc * alpha + ground * (1 - alpha)).clip(0, 255).astype(np.uint8))
 
 
-def write_network(path: Path) -> None:
-    """A network with U-2-Net's signature that finds what is bright."""
+def make_network(height: int | str = 320, width: int | str = 320) -> bytes:
+    """A network with U-2-Net's signature that finds what is bright; any size has a name."""
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     graph = helper.make_graph(
@@ -170,11 +183,11 @@ def write_network(path: Path) -> None:
             helper.make_node("HardSigmoid", ["grey"], ["mask"], alpha=0.6, beta=0.5),
         ],
         "bright",
-        [helper.make_tensor_value_info("picture", kind, [1, 3, 320, 320])],
-        [helper.make_tensor_value_info("mask", kind, [1, 1, 320, 320])],
+        [helper.make_tensor_value_info("picture", kind, [1, 3, height, width])],
+        [helper.make_tensor_value_info("mask", kind, [1, 1, height, width])],
     )
     opset = [helper.make_opsetid("", 13)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
 
 
 def make_base(base: Path) -> Path:
@@ -185,7 +198,7 @@ def make_base(base: Path) -> Path:
     if ESSENTIALS:
         essentials = base / "custom_nodes" / "ComfyUI_essentials"
         essentials.symlink_to(Path(ESSENTIALS).resolve(), target_is_directory=True)
-    write_network(base / "models" / "rembg" / DRAWN[1])
+    (base / "models" / "rembg" / DRAWN[1]).write_bytes(make_network())
     draw(0).save(base / "input" / DRAWN[0])
     draw(2).save(base / "input" / "other.png")
     for photo, network in PHOTOS:

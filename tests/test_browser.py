@@ -26,7 +26,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfy_server import COMFYUI, DRAWN, ROOT, SHARED, Server, draw, make_base
+from comfy_server import (
+    COMFYUI,
+    DRAWN,
+    ROOT,
+    SHARED,
+    Server,
+    draw,
+    make_base,
+    make_network,
+    running,
+)
 from rembg_sessions.core.composite import parse_colour
 from rembg_sessions.core.registry import get_model
 
@@ -60,7 +70,7 @@ class Hub(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.closing = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.bright = network()
+        self.bright = make_network("height", "width")
         # a real one, so that pictures look like something
         people = SHARED / "models" / "selfie_320.onnx"
         self.people = people.read_bytes() if people.exists() else self.bright
@@ -114,23 +124,6 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-def network() -> bytes:
-    """A network for pictures of any size that finds what is bright."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["picture"], ["grey"], axes=[1], keepdims=1),
-            helper.make_node("HardSigmoid", ["grey"], ["mask"], alpha=0.6, beta=0.5),
-        ],
-        "bright",
-        [helper.make_tensor_value_info("picture", kind, [1, 3, "height", "width"])],
-        [helper.make_tensor_value_info("mask", kind, [1, 1, "height", "width"])],
-    )
-    opset = [helper.make_opsetid("", 13)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
 
 
 def write_bad_networks(folder: Path) -> None:
@@ -210,12 +203,8 @@ def environment(hub: Hub) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(base: Path, environment: dict[str, str]) -> Iterator[Server]:
-    server = Server(base, **environment)
-    try:
-        server.wait_until_up()
+    with running(base, **environment) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -953,10 +942,8 @@ def usual_complaints(
     (base / "custom_nodes" / "rembg-sessions").unlink()
     (base / "user" / "default").mkdir(parents=True)
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS))
-    server = Server(base)
     found = {}
-    try:
-        server.wait_until_up()
+    with running(base) as server:
         for vue in (False, True):
             context = chromium.new_context(viewport={"width": 1400, "height": 860})
             page = Page(context.new_page(), server, vue)
@@ -969,8 +956,6 @@ def usual_complaints(
             page.run()
             found[vue] = plain(page.complaints)
             context.close()
-    finally:
-        server.stop()
     return found
 
 
@@ -992,10 +977,8 @@ ASK = """async ([url, headers, body]) => {
 
 @pytest.mark.parametrize("arguments", [(), ("--enable-cors-header",)], ids=["default", "cors"])
 def test_pages_of_other_origins_start_no_download(chromium, hub, tmp_path, environment, arguments):
-    server = Server(make_base(tmp_path / "comfy"), *arguments, **environment)
     hub.asked.clear()
-    try:
-        server.wait_until_up()
+    with running(make_base(tmp_path / "comfy"), *arguments, **environment) as server:
         context = chromium.new_context()
         tab = context.new_page()
         tab.goto(hub.url)
@@ -1013,5 +996,3 @@ def test_pages_of_other_origins_start_no_download(chromium, hub, tmp_path, envir
         context.close()
         assert server.get("/rembg-sessions/models")["downloads"] == []
         assert hub.asked == []
-    finally:
-        server.stop()

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfy_server import COMFYUI, DRAWN, PATIENCE, PHOTOS, ROOT, Server, make_base
+from comfy_server import COMFYUI, DRAWN, PATIENCE, PHOTOS, ROOT, Server, make_base, running
 from rembg_sessions.core import new_session, remove
 from rembg_sessions.core.composite import FITS, fit_picture
 from rembg_sessions.core.mask import refine
@@ -113,12 +113,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(base: Path) -> Iterator[Server]:
-    server = Server(base)
-    try:
-        server.wait_until_up()
+    with running(base) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -772,11 +768,7 @@ def test_half_precision_between_nodes(base, server):
     nodes |= save("cut_", ("cut", 0)) | save_mask("mask_", ("mask", 0))
     nodes |= save("matte_", ("matte", 1)) | save("over_", ("over", 0)) | save("a", ("again", 0))
     full = server.run(nodes)
-    half_server = Server(base, "--fp16-intermediates")
-    try:
-        half_server.wait_until_up()
+    with running(base, "--fp16-intermediates") as half_server:
         half = half_server.run(nodes)
-    finally:
-        half_server.stop()
     for name, (image,) in half.items():
         assert difference(image, full[name][0]).mean() < 1, name

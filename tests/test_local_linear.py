@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rembg_sessions.core.local_linear import carry_alpha, fit_coefficients, grow
+from rembg_sessions.core.local_linear import carry_alpha, fit_coefficients
+from rembg_sessions.core.planes import dilate
 
 
 def reference(image, alpha, radius, epsilon):
@@ -51,7 +52,7 @@ def test_only_what_is_marked_is_fitted_and_comes_out_the_same():
     where[0, :9], where[20:23, 30], where[-1, -1] = True, True, True
     everywhere = fit_coefficients(image, alpha, np.ones_like(where), 2, 1e-4)
     found = fit_coefficients(image, alpha, where, 2, 1e-4)
-    around = grow(where, 1)
+    around = dilate(where, 1)
     np.testing.assert_allclose(found[around], everywhere[around], rtol=1e-5, atol=1e-6)
 
 
@@ -102,9 +103,9 @@ def test_no_pixels():
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 9])
-def test_grow_is_a_dilation_by_a_square(radius):
+def test_dilation_is_by_a_square(radius):
     region = np.random.default_rng(0).random((12, 15)) < 0.05
     expected = np.zeros_like(region)
     for y, x in zip(*np.nonzero(region), strict=True):
         expected[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1] = True
-    np.testing.assert_array_equal(grow(region, radius), expected)
+    np.testing.assert_array_equal(dilate(region, radius), expected)

@@ -18,7 +18,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
-from comfy_server import COMFYUI, Server, make_base  # noqa: E402
+from comfy_server import COMFYUI, make_base, make_network, running  # noqa: E402
 from rembg_sessions import nodes  # noqa: E402
 from rembg_sessions.core.composite import parse_colour  # noqa: E402
 from rembg_sessions.core.errors import OptionError, UnknownModelError  # noqa: E402
@@ -383,20 +383,6 @@ needs_comfyui = pytest.mark.skipif(
 )
 
 
-def write_network(path):
-    """A network of any input size that finds what is bright."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMean", ["picture"], ["mask"], axes=[1], keepdims=1)],
-        "bright",
-        [helper.make_tensor_value_info("picture", kind, [1, 3, "height", "width"])],
-        [helper.make_tensor_value_info("mask", kind, [1, 1, "height", "width"])],
-    )
-    opset = [helper.make_opsetid("", 13)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A ComfyUI without the other packs, and with a network under the name of every model."""
@@ -404,13 +390,10 @@ def server(tmp_path_factory):
     (base / "custom_nodes" / "ComfyUI_essentials").unlink(missing_ok=True)
     for name in ("u2net", "u2netp", *set(OURS.values())):
         (weights,) = get_model(name).weights
-        write_network(base / "models" / "rembg" / weights.file)
-    server = Server(base, MODEL_CHECKSUM_DISABLED="1")
-    try:
-        server.wait_until_up()
+        network = make_network("height", "width")
+        (base / "models" / "rembg" / weights.file).write_bytes(network)
+    with running(base, MODEL_CHECKSUM_DISABLED="1") as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfy_server import COMFYUI, ROOT, Server, make_base
+from comfy_server import COMFYUI, ROOT, make_base, running
 from rembg_sessions.core.registry import get_model
 
 FOLDER = ROOT / "example_workflows"
@@ -309,12 +309,8 @@ def server(tmp_path_factory):
     models = base / "models" / "rembg"
     write_network(models / "u2netp.onnx")
     write_sam(*(models / file.file for file in get_model("mobile-sam").weights))
-    server = Server(base, MODEL_CHECKSUM_DISABLED="1")
-    try:
-        server.wait_until_up()
+    with running(base, MODEL_CHECKSUM_DISABLED="1") as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
