@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The small CPU build: 24 MB instead of 255 MB. A real installation takes requirements.txt.
-RUNTIME := numpy pillow pymatting "huggingface-hub>=0.28" onnxruntime
+RUNTIME := numpy pillow pymatting "huggingface-hub>=0.28" psutil onnxruntime
 
 .PHONY: demo test lint bench clean
 

@@ -5,12 +5,11 @@ Importing it loads numpy and Pillow, nothing else; everything heavy waits until 
 
 from __future__ import annotations
 
-from .diagnosis import diagnose
 from .pipeline import remove, remove_batch
-from .registry import get_model
-
-# After this line ``core.sessions`` is the dictionary, as in rembg, no longer the module.
-from .sessions import (
+from .registry.lookup import get_model
+from .registry.spec import ModelSpec
+from .runtime.diagnosis import diagnose
+from .session.factory import (
     BaseSession,
     get_session,
     new_session,
@@ -19,7 +18,6 @@ from .sessions import (
     sessions_class,
     sessions_names,
 )
-from .spec import ModelSpec
 
 __all__ = [
     "BaseSession",

@@ -1,55 +1,122 @@
-"""What this machine can spare."""
+"""What this machine lends to this process: processors and memory.
+
+A container, or a group of processes, may get less than there is: Linux says so in files of its
+control groups, of which there are two generations. Limits of outer groups hold for inner ones.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-_GROUP = Path("/sys/fs/cgroup")
+from . import settings
+
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
-def free_memory() -> int | None:
-    """Return the bytes of memory that can be used without swapping, None where nobody tells."""
-    if sys.platform == "win32":
-        return _free_on_windows()
+def cpu_count() -> int:
+    """Return how many processors this process may use, at least 1.
+
+    Those it is allowed on (``taskset``, a batch system), not more than the time that its control
+    groups grant, nor than ``OMP_NUM_THREADS`` asks for.
+
+    Raises
+    ------
+    OptionError
+        If ``OMP_NUM_THREADS`` is not a whole number.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on Windows and macOS
+    count: float = len(allowed(0)) if allowed else os.cpu_count() or 1
+    for folder in _group_folders("cpu"):
+        count = min(count, _processors(folder))
+    asked = settings.threads()
+    if asked:
+        count = min(count, asked)
+    return max(1, int(count))
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that this process can use without swapping.
+
+    What the machine has left, less where control groups or a limit of address space
+    (``ulimit -v``) grant less.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    for folder in _group_folders("memory"):
+        free = min(free, _memory_left(folder))
+    return max(0, min(free, _address_space_left()))
+
+
+def _group_folders(controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's control groups for a controller, and of outer ones."""
     try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        free = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}["MemAvailable"]
-    except (OSError, KeyError, ValueError, IndexError):
-        try:  # macOS says how much there is, and uses what is free for files
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        except (OSError, ValueError):
-            return None
-    try:  # a container's own limit
-        limit = int((_GROUP / "memory.max").read_text("ascii"))
-        used = int((_GROUP / "memory.current").read_text("ascii"))
-        lines = (_GROUP / "memory.stat").read_text("ascii").splitlines()
+        lines = _MEMBERSHIP.read_text("utf-8").splitlines()
+    except OSError:
+        return  # not Linux
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        # second generation; the first has a folder for each set of controllers
+        roots = (_GROUPS / controllers, _GROUPS / controller) if controllers else (_GROUPS,)
+        root = next((root for root in roots if root.is_dir()), None)
+        if root is None:
+            continue
+        # in a container the path may be the host's, and does not exist here
+        folder = root / group.lstrip("/")
+        while folder != root:
+            if folder.is_dir():
+                yield folder
+            folder = folder.parent
+        yield root
+
+
+def _processors(folder: Path) -> float:
+    """Return how many processors' time a group may use; infinity for no limit."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text("ascii").split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text("ascii")
+            period = (folder / "cpu.cfs_period_us").read_text("ascii")
+        return int(quota) / int(period) if int(quota) > 0 else float("inf")
+    except (OSError, ValueError, ZeroDivisionError):  # "max", or no such file
+        return float("inf")
+
+
+def _memory_left(folder: Path) -> float:
+    """Return the bytes that a group may still use; infinity for no limit."""
+    second = (folder / "memory.max").exists()
+    names = (
+        ("memory.max", "memory.current")
+        if second
+        else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    )
+    prefix = "" if second else "total_"
+    try:
+        limit, used = (int((folder / name).read_text("ascii")) for name in names)
+        lines = (folder / "memory.stat").read_text("ascii").splitlines()
         count = {name: int(number) for name, number in map(str.split, lines)}
         # copies of files count as used, and give way where memory is needed
-        used -= count["active_file"] + count["inactive_file"]
-        return max(0, min(free, limit - used))
-    except (OSError, KeyError, ValueError):
-        return free
+        files = count[f"{prefix}active_file"] + count[f"{prefix}inactive_file"]
+        return max(0, limit - used + files)
+    except (OSError, ValueError, KeyError):  # "max", or no such file
+        return float("inf")
 
 
-def _free_on_windows() -> int | None:
-    if sys.platform != "win32":
-        return None
+def _address_space_left() -> float:
+    """Return the bytes by which this process may still grow; infinity for no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("inf")
+    import psutil
 
-    class Status(ctypes.Structure):
-        """MEMORYSTATUSEX of the Windows API; ``free`` is what is not in use."""
-
-        _fields_ = [
-            ("length", ctypes.c_uint32),
-            ("load", ctypes.c_uint32),
-            ("total", ctypes.c_uint64),
-            ("free", ctypes.c_uint64),
-            ("others", ctypes.c_uint64 * 5),
-        ]
-
-    status = Status(length=ctypes.sizeof(Status))
-    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-        return None
-    return int(status.free)
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return float("inf")
+    return max(0, limit - psutil.Process().memory_info().vms)

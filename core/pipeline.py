@@ -1,28 +1,32 @@
-"""Removing the background: composes the other modules, no maths of its own."""
+"""Removing the background as rembg is called: composes the other rooms, no maths of its own."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import zip_longest
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from . import composite, mask, preprocess
-from .errors import ImageError, OptionError
-from .foreground import Band, estimate_band
-from .matting import DEFAULT_METHOD, Matte, check_method, find_matte
-from .picture import Kind, Picture, give_back, open_picture, split_alpha
-from .prompt import check_prompt, scale_prompt
-from .trimap import read_trimap
-from .vitmatte import VitMatte, get_vitmatte
+from .errors import OptionError
+from .imaging import composite
+from .imaging.levels import alpha_to_mask, mask_to_alpha
+from .imaging.mask import post_process
+from .imaging.picture import Kind, Picture, give_back, open_picture, split_alpha
+from .imaging.resample import resize
+from .layers import Refinement, edge_colours_of, find_layers, layer_of_matte, refine_layer, shrink
+from .matting.methods import DEFAULT_METHOD, MattingOptions, check_method, find_matte
+from .matting.trimap import read_trimap
+from .session.ask import ask_masks
+from .session.factory import get_session
+from .session.protocol import AnySession, Layer
+from .session.vitmatte import VitMatte, get_vitmatte
 
-EdgeColours = Literal["naive", "original", "estimated"]
-EDGE_COLOURS: tuple[EdgeColours, ...] = ("estimated", "original", "naive")
+EdgeColouring = Literal["estimated", "original", "naive"]
+EDGE_COLOURS: tuple[EdgeColouring, ...] = ("estimated", "original", "naive")
 
 
 def remove(
@@ -31,7 +35,7 @@ def remove(
     alpha_matting_foreground_threshold: int = 240,
     alpha_matting_background_threshold: int = 10,
     alpha_matting_erode_size: int = 10,
-    session: Any = None,
+    session: AnySession | None = None,
     only_mask: bool = False,
     post_process_mask: bool = False,
     decontaminate: bool = False,
@@ -41,10 +45,10 @@ def remove(
     force_return_bytes: bool = False,
     *,
     putalpha: bool = False,
-    edge_colours: EdgeColours | None = None,
+    edge_colours: EdgeColouring | None = None,
     max_size: int | None = None,
     channel_order: str = "RGB",
-    sam_prompt: Any = None,
+    sam_prompt: object = None,
     cloth_category: str | None = None,
     cc: str | None = None,
     matting_method: str | None = None,
@@ -53,11 +57,14 @@ def remove(
 ) -> Any:
     """Cut the foreground out of a picture; call-compatible with rembg 2.0.86.
 
+    Called with rembg's arguments alone, masks are rembg's own, of 8 bit; with ``edge_colours`` or
+    a ``matting_method`` other than ``pymatting`` they are as exact as the session can.
+
     Parameters
     ----------
     data
         Bytes of an encoded file, a path, a Pillow picture, or an array; see
-        :func:`.picture.open_picture`. EXIF orientation is applied.
+        :func:`.imaging.picture.open_picture`. EXIF orientation is applied.
     alpha_matting
         Refine the edge by alpha matting, and estimate foreground colours to go with it.
     alpha_matting_foreground_threshold, alpha_matting_background_threshold
@@ -70,8 +77,9 @@ def remove(
         From ``new_session``, from rembg, or any object with ``predict`` or ``process``;
         None uses the shared session of the default model.
     only_mask
-        Return the mask, mode L, instead of a cut-out: as the session found it, without
-        matting; given a trimap, its alpha.
+        Return the mask, mode L, instead of a cut-out. With ``alpha_matting`` or ``vitmatte``
+        alone it is the mask as the session found it, as in rembg; name a ``matting_method``, or
+        give a trimap, to have it refined.
     post_process_mask
         Smooth the mask and make it binary.
     decontaminate
@@ -79,11 +87,11 @@ def remove(
     vitmatte
         The same as ``alpha_matting`` with the method ``vitmatte``.
     vitmatte_model
-        For that method: a name in :data:`.vitmatte.VARIANTS`, or what
-        :func:`.vitmatte.get_vitmatte` returned; None takes the first.
+        For that method: a name in :data:`.session.vitmatte.VARIANTS`, or what
+        :func:`.session.vitmatte.get_vitmatte` returned; None takes the first.
     bgcolor
         Colour to put behind the cut-out: (r, g, b), (r, g, b, a), or a string, see
-        :func:`.composite.parse_colour`.
+        :func:`.imaging.composite.parse_colour`.
     force_return_bytes
         Return PNG bytes whatever the input was.
     putalpha
@@ -95,8 +103,8 @@ def remove(
         ``decontaminate``; after matting it means ``estimated``, as in rembg, where only
         ``vitmatte`` respects ``putalpha``.
     max_size
-        Process the picture with its longer side at most this many pixels and bring alpha
-        back to full size; colours always come from the full-size picture.
+        Show the session the picture with its longer side at most this many pixels, and bring
+        alpha back to full size; matting and colours always work on the full-size picture.
     channel_order
         ``"BGR"`` for arrays from OpenCV, in and out.
     sam_prompt
@@ -104,13 +112,13 @@ def remove(
     cloth_category, cc
         For clothes models: ``upper``, ``lower``, ``full`` or ``attire``.
     matting_method
-        A name in :data:`.matting.METHODS`; switches ``alpha_matting`` on. None takes
+        A name in :data:`.matting.methods.METHODS`; switches ``alpha_matting`` on. None takes
         ``closed-form``. ``pymatting`` gives exactly what rembg gives, colours included.
     alpha_matting_scale_erode
         The erode size is meant for 1024 pixels, and grows and shrinks with the picture.
     trimap
         Black, grey and white for background, unknown and foreground, see
-        :func:`.trimap.read_trimap`. It takes the place of the mask, so no session is needed
+        :func:`.matting.trimap.read_trimap`. It takes the place of the mask, so no session is needed
         or asked, and switches ``alpha_matting`` on.
 
     Returns
@@ -130,72 +138,58 @@ def remove(
     if edge_colours is not None and edge_colours not in EDGE_COLOURS:
         allowed = ", ".join(EDGE_COLOURS)
         raise OptionError(f"edge_colours is {edge_colours!r}; use one of {allowed}.")
-    if max_size is not None and max_size < 1:
-        raise OptionError(f"max_size is {max_size}; use a number of pixels, or None.")
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)
-    if force_return_bytes:
-        kind = Kind.BYTES
     rgb, own_alpha = split_alpha(picture)
-    small, sam_prompt = shrink(rgb, max_size, sam_prompt)
 
-    if edge_colours is None and putalpha and (vitmatte or not method):
-        edge_colours = "original"
-    model = None
-    matted = bool(method) and (trimap is not None or not only_mask)
-    if matted and check_method(method).takes_model:
-        given = isinstance(vitmatte_model, VitMatte)
-        model = vitmatte_model if given else get_vitmatte(vitmatte_model)
-
-    def refine(found: Image.Image | None, drawn: NDArray[np.float32] | None = None) -> Matte:
-        return find_matte(
-            np.asarray(small),
-            None if found is None else np.asarray(found),
-            drawn,
+    as_rembg = edge_colours is None and matting_method in (None, "pymatting")
+    if edge_colours is None:
+        edge_colours = "estimated" if decontaminate or method else "naive"
+        if putalpha and (vitmatte or not method):
+            edge_colours = "original"
+    matting = None
+    if method and (not only_mask or matting_method is not None or trimap is not None):
+        matting = MattingOptions(
             method=method,
             foreground_threshold=alpha_matting_foreground_threshold,
             background_threshold=alpha_matting_background_threshold,
             erode_size=alpha_matting_erode_size,
             scale_erode=alpha_matting_scale_erode,
-            model=model,
+            model=_open_vitmatte(method, vitmatte_model),
         )
+    question: dict[str, Any] = {
+        "max_size": max_size,
+        "sam_prompt": sam_prompt,
+        "cloth_category": cloth_category or cc,
+    }
 
-    results: list[Image.Image] = []
-    if trimap is not None:
-        matte = refine(None, read_trimap(trimap, (small.height, small.width)))
-        cutout = _matte_cutout(rgb, matte, method, edge_colours, own_alpha)
-        results.append(cutout.getchannel("A") if only_mask else cutout)
+    pixels = np.asarray(rgb)
+    if as_rembg and matting is None and (only_mask or edge_colours != "estimated"):
+        masks = _find_masks(session, rgb, post_process_mask, **question)
+        results = _draw_8_bit(rgb, masks, edge_colours, only_mask, own_alpha)
     else:
-        if session is None:
-            from .sessions import get_session
-
-            session = get_session()
-        options = {"sam_prompt": sam_prompt, "cloth_category": cloth_category or cc}
-        bands: list[Band | None] = []
-        if edge_colours == "estimated" and not method and hasattr(session, "predict_layers"):
-            masks, bands = _predict_layers(session, small, options)
+        if trimap is not None and matting is not None:
+            drawn = read_trimap(trimap, (rgb.height, rgb.width))
+            layers = [layer_of_matte(find_matte(pixels, None, drawn, options=matting))]
+        elif as_rembg:
+            masks = _find_masks(session, rgb, post_process_mask, **question)
+            refinement = Refinement(matting=matting)
+            layers = [
+                refine_layer(pixels, Layer(mask_to_alpha(found)), refinement) for found in masks
+            ]
         else:
-            masks = predict_masks(session, small, **options)
-        if small is not rgb or post_process_mask:
-            bands = []  # they belong to the mask as it was
-        for found, band in zip_longest(masks, bands):
-            if post_process_mask:
-                found = Image.fromarray(mask.post_process(np.asarray(found)))
-            if matted:
-                matte = refine(found)
-                results.append(_matte_cutout(rgb, matte, method, edge_colours, own_alpha))
-                continue
-            found = preprocess.resize(found, (rgb.height, rgb.width))
-            if only_mask:
-                results.append(_darker(found, own_alpha))
-            else:
-                colours = edge_colours or ("estimated" if decontaminate else "naive")
-                results.append(_mask_cutout(rgb, found, band, colours, own_alpha))
+            session = get_session() if session is None else session
+            refinement = Refinement(post_process=post_process_mask, matting=matting)
+            layers = find_layers(session, rgb, **question)
+            layers = [refine_layer(pixels, layer, refinement) for layer in layers]
+        if not as_rembg:  # the method's own colours are not what was asked for
+            layers = [replace(layer, cutout=None) for layer in layers]
+        results = _draw(rgb, layers, edge_colours, only_mask, own_alpha)
     result = composite.stack(results)
     if colour is not None and not only_mask:
         result = composite.over_colour(result, colour)
-    return give_back(result, kind, channel_order)
+    return give_back(result, Kind.BYTES if force_return_bytes else kind, channel_order)
 
 
 def choose_method(
@@ -219,42 +213,67 @@ def choose_method(
     return name or ""
 
 
-def _matte_cutout(
-    rgb: Image.Image,
-    matte: Matte,
-    method: str,
-    edge_colours: EdgeColours | None,
-    own_alpha: Image.Image | None,
-) -> Image.Image:
-    """Cut out with a matte of the picture's proportions; ``method`` is the one asked for."""
-    size_hw, pixels = (rgb.height, rgb.width), np.asarray(rgb)
-    alpha = preprocess.resize_alpha(matte.alpha, size_hw)
-    colour = check_method(method).colour
-    if edge_colours is None and colour is not None:
-        levels = matte.cutout
-        if levels is None or levels.shape[:2] != size_hw:
-            levels = colour(pixels, alpha)
-        return _limit(Image.fromarray(levels), own_alpha)
-    if edge_colours in (None, "estimated"):
-        band = estimate_band(pixels, alpha, solved=bool(matte.method))
-        return _limit(composite.cut_out(pixels, alpha, band), own_alpha)
-    found = preprocess.alpha_to_mask(alpha)
-    return _mask_cutout(rgb, found, None, edge_colours, own_alpha)
+def _open_vitmatte(method: str, model: str | VitMatte | None) -> VitMatte | None:
+    if not check_method(method).takes_model:
+        return None
+    return model if isinstance(model, VitMatte) else get_vitmatte(model)
 
 
-def _mask_cutout(
+def _find_masks(
+    session: AnySession | None,
     rgb: Image.Image,
-    found: Image.Image,
-    band: Band | None,
-    edge_colours: EdgeColours,
+    smooth: bool,
+    *,
+    max_size: int | None,
+    sam_prompt: object,
+    cloth_category: str | None,
+) -> list[Image.Image]:
+    """Ask for masks of 8 bit, which this pack's sessions give as rembg's do."""
+    small, sam_prompt = shrink(rgb, max_size, sam_prompt)
+    session = get_session() if session is None else session
+    masks = ask_masks(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+    masks = [resize(found, (rgb.height, rgb.width)) for found in masks]
+    if smooth:
+        masks = [Image.fromarray(post_process(np.asarray(found))) for found in masks]
+    return masks
+
+
+def _draw_8_bit(
+    rgb: Image.Image,
+    masks: list[Image.Image],
+    edge_colours: EdgeColouring,
+    only_mask: bool,
     own_alpha: Image.Image | None,
-) -> Image.Image:
-    """Cut out with a mask of the picture's size."""
-    if edge_colours == "estimated":
-        return _limit(composite.estimated_cutout(rgb, found, band), own_alpha)
-    straight = edge_colours == "original"
-    cutout = composite.straight_cutout if straight else composite.naive_cutout
-    return cutout(rgb, _darker(found, own_alpha))
+) -> list[Image.Image]:
+    """Return masks or cut-outs, rembg's pixels: 8 bit from end to end."""
+    masks = [_darker(found, own_alpha) for found in masks]
+    if only_mask:
+        return masks
+    cut_out = composite.straight_cutout if edge_colours == "original" else composite.naive_cutout
+    return [cut_out(rgb, found) for found in masks]
+
+
+def _draw(
+    rgb: Image.Image,
+    layers: list[Layer],
+    edge_colours: EdgeColouring,
+    only_mask: bool,
+    own_alpha: Image.Image | None,
+) -> list[Image.Image]:
+    """Return masks or cut-outs of layers."""
+    if only_mask or edge_colours != "estimated":
+        masks = [alpha_to_mask(layer.alpha) for layer in layers]
+        return _draw_8_bit(rgb, masks, edge_colours, only_mask, own_alpha)
+    pixels = np.asarray(rgb)
+    return [
+        _limit(
+            Image.fromarray(layer.cutout)
+            if layer.cutout is not None
+            else composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer)),
+            own_alpha,
+        )
+        for layer in layers
+    ]
 
 
 def _darker(found: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
@@ -270,78 +289,6 @@ def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
         cutout.putalpha(_darker(cutout.getchannel("A"), own_alpha))
         cutout.paste((0, 0, 0, 0), mask=own_alpha.point([255] + 255 * [0]))
     return cutout
-
-
-def shrink(
-    picture: Image.Image, max_size: int | None, sam_prompt: Any = None
-) -> tuple[Image.Image, Any]:
-    """Return the picture with its longer side at most ``max_size`` pixels, and its prompt."""
-    longer = max(picture.size)
-    if not max_size or longer <= max_size:
-        return picture, sam_prompt
-    from_hw = (picture.height, picture.width)
-    to_hw = (
-        max(1, round(picture.height * max_size / longer)),
-        max(1, round(picture.width * max_size / longer)),
-    )
-    if sam_prompt is not None:
-        sam_prompt = scale_prompt(check_prompt(sam_prompt, from_hw), from_hw, to_hw)
-    return preprocess.resize(picture, to_hw), sam_prompt
-
-
-def predict_masks(session: Any, rgb: Image.Image, **options: Any) -> list[Image.Image]:
-    """Ask any session for masks of a picture's size.
-
-    Parameters
-    ----------
-    session
-        An object with ``predict`` (ours, rembg's) or ``process`` (RGB in, RGBA out).
-    rgb
-        Mode RGB.
-    **options
-        Passed on to ``predict`` where they are not None.
-
-    Returns
-    -------
-    list of PIL.Image.Image
-        At least one; mode L.
-
-    Raises
-    ------
-    OptionError
-        If the object is no session, or takes no options.
-    ImageError
-        If it answers with no mask or one of another size.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    if hasattr(session, "predict"):
-        masks = session.predict(rgb, **given)
-    elif hasattr(session, "process"):
-        if given:
-            raise OptionError(f"This session takes no {' or '.join(given)}.")
-        cutout = session.process(rgb)
-        if cutout.mode not in ("RGBA", "LA"):
-            raise ImageError(f"The session answered with mode {cutout.mode}; expected RGBA.")
-        masks = [cutout.getchannel("A")]
-    else:
-        raise OptionError(
-            f"{type(session).__name__} is no session: it has neither predict nor process. "
-            "Pass what new_session returned."
-        )
-    if not masks:
-        raise ImageError("The session answered with no mask.")
-    for found in masks:
-        if found.size != rgb.size:
-            raise ImageError(f"The session answered with a mask of {found.size} for {rgb.size}.")
-    return [found if found.mode == "L" else found.convert("L") for found in masks]
-
-
-def _predict_layers(
-    session: Any, rgb: Image.Image, options: dict[str, Any]
-) -> tuple[list[Image.Image], list[Band | None]]:
-    given = {name: value for name, value in options.items() if value is not None}
-    layers = session.predict_layers(rgb, **given)
-    return [preprocess.alpha_to_mask(alpha) for alpha, _ in layers], [band for _, band in layers]
 
 
 def remove_batch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.sessions import get_session
+from ..core.session.factory import get_session
 from . import host
 from .handle import SessionHandle
 from .session import SESSION_SOCKET

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..core.composite import FITS, fit_picture, parse_colour
 from ..core.errors import ImageError, OptionError
+from ..core.imaging.composite import FITS, fit_picture, parse_colour
 from . import convert, host
 
 

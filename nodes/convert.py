@@ -13,11 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.bands import in_bands
 from ..core.errors import ImageError, OptionError
-from ..core.foreground import Band
-from ..core.pipeline import predict_masks
-from ..core.preprocess import mask_to_alpha
+from ..core.imaging.rows import cached_rows, map_rows
+from ..core.session.protocol import Layer
 
 
 def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
@@ -96,58 +94,41 @@ def to_levels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     levels = np.empty((height, width, 3), np.uint8)
 
-    def band(top: int, bottom: int) -> None:
-        for rows in row_blocks(image[top:bottom]):
-            part = image[top:bottom][rows, :, :3] * np.float32(255)
-            part += np.float32(0.5)
-            levels[top:bottom][rows] = np.clip(part, 0, 255, out=part)
+    def write(top: int, bottom: int) -> None:
+        part = image[top:bottom, :, :3] * np.float32(255)
+        part += np.float32(0.5)
+        levels[top:bottom] = np.clip(part, 0, 255, out=part)
 
     # numpy in our own threads: torch's wait for each other when the machine is busy
-    in_bands(band, height, height * width)
+    map_rows(write, height, height * width, cached_rows(width))
     return levels
 
 
-def row_blocks(image: NDArray[Any]) -> list[slice]:
-    """Divide the rows of one picture into blocks that fit the processor's cache."""
-    step = max(1, (1 << 16) // image.shape[1])
-    return [slice(top, top + step) for top in range(0, image.shape[0], step)]
+class _CoreRemoval:
+    """ComfyUI's own background removal, as a session of this pack."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.model_name = type(model).__name__
+
+    def predict_layers(
+        self, image: Image.Image, *, sam_prompt: object = None, cloth_category: str | None = None
+    ) -> list[Layer]:
+        """Ask for masks; takes neither prompt nor category."""
+        if sam_prompt is not None or cloth_category is not None:
+            raise OptionError(f"{self.model_name} does not take a sam_prompt; leave it empty.")
+        picture = torch.from_numpy(np.asarray(image, np.float32) / 255)
+        masks = check_mask(self.model.encode_image(picture[None]), 1, image.height, image.width)
+        return [Layer(alpha) for alpha in masks.numpy()]
 
 
-def layers_of(
-    session: Any, levels: NDArray[np.uint8], sam_prompt: Any = None
-) -> list[tuple[NDArray[np.float32], Band | None]]:
-    """Ask any session for the alphas of one picture.
+def to_session(session: Any) -> Any:
+    """Return what came through a session's socket as the core asks it.
 
-    Parameters
-    ----------
-    session
-        This pack's session; or any object with ``predict`` (rembg), ``process``
-        (ComfyUI_essentials) or ``encode_image`` (ComfyUI's own background removal).
-    levels
-        uint8 (H, W, 3), see :func:`to_levels`.
-    sam_prompt
-        Passed on where it is not None.
-
-    Returns
-    -------
-    list of (alpha, band)
-        float32 (H, W), 0 background .. 1 foreground, and the colours of soft edges where
-        the session knows them.
-
-    Raises
-    ------
-    OptionError
-        If the object is no session, or takes no prompt.
+    ``encode_image`` (ComfyUI's own background removal) is not known there; ``predict`` (rembg)
+    and ``process`` (ComfyUI_essentials) are.
     """
-    options = {} if sam_prompt is None else {"sam_prompt": sam_prompt}
-    picture = Image.fromarray(levels)
-    if hasattr(session, "predict_layers"):
-        return session.predict_layers(picture, **options)
-    if hasattr(session, "encode_image") and not hasattr(session, "predict"):
-        if options:
-            raise OptionError(f"{type(session).__name__} takes no sam_prompt; leave it empty.")
-        image = torch.from_numpy(levels.astype(np.float32) / 255)
-        masks = check_mask(session.encode_image(image[None]), 1, *levels.shape[:2])
-        return [(mask, None) for mask in masks.numpy()]
-    found = predict_masks(session, picture, **options)
-    return [(mask_to_alpha(mask), None) for mask in found]
+    known = ("predict_layers", "predict", "process")
+    if hasattr(session, "encode_image") and not any(hasattr(session, name) for name in known):
+        return _CoreRemoval(session)
+    return session

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import OptionError, RembgSessionsError
-from ..core.spec import ModelSpec
-from ..core.weights import ensure
+from ..core.registry.spec import ModelSpec
+from ..core.weights.store import ensure
 
 PAUSE = 0.25
 """Seconds between two reports on a download that goes on."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..core.errors import OptionError, RembgSessionsError
-from ..core.providers import CHOICES
-from ..core.registry import get_model
+from ..core.registry.lookup import get_model
+from ..core.runtime.providers import CHOICES
 
 
 class Look(NamedTuple):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.backdrop import CONFIDENT, low_confidence_message
-from ..core.backdrop_session import BackdropSession, layers
 from ..core.errors import ModelMemoryError, ProviderError
-from ..core.foreground import Band
-from ..core.session import BaseSession
+from ..core.session.protocol import Layer
+from ..core.session.rembg_api import BaseSession
 from . import convert, host
 
 
@@ -35,8 +32,6 @@ class SessionHandle:
     def __init__(self, session: BaseSession, cloth_category: str | None = None):
         self.session = session
         self.cloth_category = cloth_category
-        self.warning = ""
-        """What the user should know about the last picture; nodes show it."""
 
     @property
     def model_name(self) -> str:
@@ -48,15 +43,8 @@ class SessionHandle:
         """Short name of the provider really used."""
         return self.session.provider
 
-    def predict_layers(
-        self, image: Image.Image, **options: Any
-    ) -> list[tuple[NDArray[np.float32], Band | None]]:
+    def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
         """See :meth:`BaseSession.predict_layers`."""
-        if isinstance(self.session, BackdropSession) and not options:
-            solved = self._ask(self.session.solve, image, {})
-            unsure = solved.confidence < CONFIDENT
-            self.warning = low_confidence_message(solved.confidence) if unsure else ""
-            return layers(solved)
         return self._ask(self.session.predict_layers, image, options)
 
     def predict(self, img: Image.Image, **options: Any) -> list[Image.Image]:
@@ -83,9 +71,8 @@ class SessionHandle:
         masks = []
         for picture in convert.check_image(image).numpy():
             host.check_cancelled()
-            found = convert.layers_of(self, convert.to_levels(picture))
-            alphas = [alpha for alpha, _ in found]
-            masks.append(torch.from_numpy(np.maximum.reduce(alphas)))
+            found = self.predict_layers(Image.fromarray(convert.to_levels(picture)))
+            masks.append(torch.from_numpy(np.maximum.reduce([layer.alpha for layer in found])))
         return host.to_output(torch.stack(masks))
 
     def _ask(
@@ -103,11 +90,13 @@ class SessionHandle:
         return answer
 
 
-def describe(session: Any, milliseconds: float, count: int) -> str:
-    """Return the text shown under a node: model, provider really used, time, and a warning."""
+def describe(session: Any, milliseconds: float, count: int, warnings: Sequence[str] = ()) -> str:
+    """Return the text shown under a node: model, provider really used, time, and warnings.
+
+    Empty warnings are left out, and equal ones said once.
+    """
     name = getattr(session, "model_name", type(session).__name__)
     provider = getattr(session, "provider", None)
     place = f" on {provider}" if provider else ""
-    warning = getattr(session, "warning", "")
     time = f"{milliseconds / max(count, 1):.0f} ms per image"
-    return f"{name}{place}, {time}" + (f". {warning}" if warning else "")
+    return ". ".join([f"{name}{place}, {time}", *dict.fromkeys(filter(None, warnings))])

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from ..core.errors import ModelMemoryError, ProviderError
-from ..core.providers import display_name
-from ..core.session import BaseSession
+from ..core.runtime.providers import display_name
+from ..core.session.rembg_api import BaseSession
 
 FOLDER = "rembg"
 # What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants

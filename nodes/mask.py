@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 import torch
+from PIL import Image
 
-from ..core.mask import refine
+from ..core.layers import Refinement, find_layers, refine_layer
 from . import convert, host
-from .cutout import find_layers, limit
+from .cutout import limit
 from .handle import describe
 from .session import SESSION_SOCKET, SESSION_TOOLTIP, default_handle
 
@@ -102,24 +103,28 @@ class RemBGMask:
         sam_prompt: str = "",
     ) -> tuple[torch.Tensor]:
         pictures = convert.check_image(image).numpy()
-        session = session if session is not None else default_handle()
+        session = convert.to_session(session if session is not None else default_handle())
+        refinement = Refinement(
+            threshold=threshold or None,
+            keep_largest=keep_largest,
+            fill_holes=fill_holes,
+            grow=grow,
+            feather=feather,
+        )
+        warnings: list[str] = []
         update = host.progress(len(pictures))
         start = time.perf_counter()
         found = []
         for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            for alpha, _ in find_layers(session, levels, sam_prompt=sam_prompt):
-                alpha = refine(
-                    alpha,
-                    level=threshold or None,
-                    grow_pixels=grow,
-                    holes=fill_holes,
-                    largest=keep_largest,
-                    feather_radius=feather,
-                )
-                alpha = limit(alpha, picture)
+            rgb, prompt = Image.fromarray(levels), sam_prompt.strip() or None
+            for layer in find_layers(session, rgb, sam_prompt=prompt):
+                layer = refine_layer(levels, layer, refinement)
+                warnings.append(layer.warning)
+                alpha = limit(layer.alpha, picture)
                 found.append(torch.from_numpy(1 - alpha if invert else alpha))
             update(done + 1)
-            host.show_text(describe(session, 1000 * (time.perf_counter() - start), done + 1))
+            milliseconds = 1000 * (time.perf_counter() - start)
+            host.show_text(describe(session, milliseconds, done + 1, warnings))
         return (host.to_output(torch.stack(found)),)

@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ImageError, ModelMemoryError, ProviderError
-from ..core.foreground import estimate_band
-from ..core.matting import DEFAULT_METHOD, METHODS, Matte, check_method, find_matte
-from ..core.trimap import read_trimap
-from ..core.vitmatte import VARIANTS, VitMatte, get_vitmatte
+from ..core.imaging.levels import to_levels
+from ..core.layers import layer_of_matte
+from ..core.matting.methods import (
+    DEFAULT_METHOD,
+    METHODS,
+    Matte,
+    MattingOptions,
+    check_method,
+    find_matte,
+)
+from ..core.matting.trimap import read_trimap
+from ..core.session.vitmatte import VARIANTS, VitMatte, get_vitmatte
 from . import convert, host
 from .cutout import cut_out, limit
 
@@ -148,6 +156,14 @@ class RemBGAlphaMatting:
             drawn = convert.check_masks(trimap, count, "trimap").numpy()
         if method == "pymatting":
             host.show_text("pymatting compiles for half a minute after an installation")
+        options = MattingOptions(
+            method=method,
+            foreground_threshold=foreground_threshold,
+            background_threshold=background_threshold,
+            erode_size=erode_size,
+            scale_erode=scale_erode,
+            model=model,
+        )
         update = host.progress(count)
         start = time.perf_counter()
         results = np.empty((count, height, width, 4), np.float32)
@@ -162,15 +178,10 @@ class RemBGAlphaMatting:
             try:
                 matte = find_matte(
                     levels,
-                    None if masks is None else (masks[i] * 255 + 0.5).astype(np.uint8),
+                    None if masks is None else to_levels(masks[i]),
                     None if drawn is None else read_trimap(drawn[i], (height, width)),
-                    method=method,
-                    foreground_threshold=foreground_threshold,
-                    background_threshold=background_threshold,
-                    erode_size=erode_size,
-                    scale_erode=scale_erode,
+                    options=options,
                     on_step=host.check_cancelled,
-                    model=model,
                 )
             except (ProviderError, ModelMemoryError) as error:
                 host.raise_as_comfy_does(error)
@@ -212,8 +223,7 @@ def _cut_out(
 ) -> None:
     """Write the straight cut-out of one picture to ``out``, (H, W, 4)."""
     if matte.cutout is None:
-        band = estimate_band(levels, matte.alpha, solved=bool(matte.method))
-        cut_out(picture, levels, matte.alpha, band, "estimated", out)
+        cut_out(picture, levels, layer_of_matte(matte), "estimated", out)
         return
     np.divide(matte.cutout, np.float32(255), out=out)
     out[..., 3] = limit(out[..., 3], picture)
@@ -221,7 +231,7 @@ def _cut_out(
 
 
 def _preview(alpha: NDArray[np.float32]) -> Image.Image:
-    picture = Image.fromarray((alpha * 255 + 0.5).astype(np.uint8))
+    picture = Image.fromarray(to_levels(alpha))
     picture.thumbnail((_PREVIEW, _PREVIEW), Image.Resampling.BOX)
     return picture
 

@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from PIL import Image
 
-from ..core import mask as masks
-from ..core.composite import parse_colour
 from ..core.errors import ImageError, OptionError
-from ..core.foreground import Band, estimate_band
-from ..core.matting import find_matte
+from ..core.imaging.composite import parse_colour
+from ..core.layers import Refinement, find_layers, refine_layer
+from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
-from ..core.registry import get_model
+from ..core.registry.lookup import get_model
 from . import convert, host
-from .cutout import cut_out, find_layers, over
+from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe
-from .session import DEFAULT_MODEL, SESSION_SOCKET, choices, open_handle
+from .session import SESSION_SOCKET, SMALL_MODEL, choices, open_handle
 
 BACKGROUNDS = ("transparent", "colour")
 KEEP = ("foreground", "background")
@@ -123,7 +122,7 @@ class RemBGRemove:
                 "model": (
                     [choice for choice in choices() if not get_model(choice).custom],
                     {
-                        "default": get_model(DEFAULT_MODEL).choice,
+                        "default": get_model(SMALL_MODEL).choice,
                         "tooltip": "The network, if no session is connected. With a session its "
                         "own model counts.",
                     },
@@ -229,7 +228,7 @@ class RemBGRemove:
         background_colour: str = "#ffffff",
         max_size: int = 0,
         sam_prompt: str = "",
-        model: str = DEFAULT_MODEL,
+        model: str = SMALL_MODEL,
         keep: str = KEEP[0],
         grow: int = 0,
         feather: float = 0.0,
@@ -253,44 +252,34 @@ class RemBGRemove:
         if alpha_matting and edge_colours == "naive":  # as rembg does
             edge_colours = "estimated"
 
-        warnings: list[str] = []
-
-        def refine(
-            levels: NDArray[np.uint8], alpha: NDArray[np.float32], band: Band | None
-        ) -> tuple[NDArray[np.float32], Band | None]:
-            before = alpha
-            if post_process:
-                smooth = masks.post_process((alpha * 255 + 0.5).astype(np.uint8))
-                alpha = smooth.astype(np.float32) / 255
-            solved = False
-            if alpha_matting:
-                matte = find_matte(
-                    levels,
-                    (alpha * 255 + 0.5).astype(np.uint8),
-                    foreground_threshold=foreground_threshold,
-                    background_threshold=background_threshold,
-                    erode_size=erode_size,
-                    on_step=host.check_cancelled,
-                )
-                alpha, solved = matte.alpha, bool(matte.method)
-                warnings.append(matte.warning)
-            alpha = masks.refine(alpha, grow_pixels=look.grow, feather_radius=look.feather)
-            if look.keep == "background":
-                alpha = 1 - alpha
-            if alpha is not before:  # the colours belong to the alpha that the session found
-                estimated = edge_colours == "estimated"
-                band = estimate_band(levels, alpha, solved=solved) if estimated else None
-            return alpha, band
-
+        refinement = Refinement(
+            post_process=post_process,
+            matting=MattingOptions(
+                foreground_threshold=foreground_threshold,
+                background_threshold=background_threshold,
+                erode_size=erode_size,
+            )
+            if alpha_matting
+            else None,
+            grow=look.grow,
+            feather=look.feather,
+            invert=look.keep == "background",
+        )
         pictures = convert.check_image(image).numpy()
-        session = session if session is not None else open_handle(model)
+        session = convert.to_session(session if session is not None else open_handle(model))
+        warnings: list[str] = []
         update = host.progress(len(pictures))
         start = time.perf_counter()
         results = found = np.empty(0, np.float32)
         for i, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            layers = find_layers(session, levels, max_size, sam_prompt)
+            layers = find_layers(
+                session,
+                Image.fromarray(levels),
+                max_size=max_size or None,
+                sam_prompt=sam_prompt.strip() or None,
+            )
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]
                 results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
@@ -301,16 +290,17 @@ class RemBGRemove:
                     f"The session answered with {len(layers)} masks for image {i + 1}, with "
                     f"{len(results) // len(pictures)} for the first; it must be the same number."
                 )
-            for at, (alpha, band) in enumerate(layers, i * len(layers)):
-                alpha, band = refine(levels, alpha, band)
+            for at, layer in enumerate(layers, i * len(layers)):
+                layer = refine_layer(levels, layer, refinement, on_step=host.check_cancelled)
+                warnings.append(layer.warning)
                 cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
-                cut_out(picture, levels, alpha, band, edge_colours, cutout)
+                cut_out(picture, levels, layer, edge_colours, cutout)
                 if colour:
                     found[at] = cutout[..., 3]
                     over(cutout, colour, results[at])
             update(i + 1)
-            text = describe(session, 1000 * (time.perf_counter() - start), i + 1)
-            host.show_text(". ".join([text, *dict.fromkeys(filter(None, warnings))]))
+            milliseconds = 1000 * (time.perf_counter() - start)
+            host.show_text(describe(session, milliseconds, i + 1, warnings))
         mask = host.to_output(torch.from_numpy(found))
         mask_image = mask[..., None].expand(-1, -1, -1, 3)
         cutouts = mask_image if only_mask else host.to_output(torch.from_numpy(results))

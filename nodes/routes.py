@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.diagnosis import report
 from ..core.errors import OptionError, RembgSessionsError
-from ..core.installation import collect
-from ..core.models import MODELS
-from ..core.registry import get_model
-from ..core.spec import ModelSpec
-from ..core.weights import find
+from ..core.registry.lookup import get_model
+from ..core.registry.models import MODELS
+from ..core.registry.spec import ModelSpec
+from ..core.runtime.diagnosis import report
+from ..core.runtime.installation import collect
+from ..core.weights.store import find
 from . import downloads, host
 
 HEADER = "X-Rembg-Sessions"
@@ -133,7 +132,5 @@ def _row(spec: ModelSpec, folders: Any) -> dict[str, Any]:
 
 def examine() -> dict[str, Any]:
     """Return the diagnosis as text."""
-    facts = collect()
-    for folder in host.model_folders()[:1]:  # the core does not know where ComfyUI downloads to
-        facts = replace(facts, model_folder=str(folder), model_folder_exists=folder.is_dir())
-    return {"report": report(facts)}
+    folder = next(iter(host.model_folders()), None)
+    return {"report": report(collect(folder))}

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import OptionError, RembgSessionsError
-from ..core.models import MODELS
-from ..core.providers import CHOICES, choose
-from ..core.registry import get_model
-from ..core.session import CLOTH_CATEGORIES
-from ..core.sessions import get_session
-from ..core.spec import ModelSpec
-from ..core.weights import custom_path, find
+from ..core.registry.lookup import get_model
+from ..core.registry.models import MODELS
+from ..core.registry.spec import ModelSpec
+from ..core.runtime.providers import CHOICES, choose
+from ..core.session.factory import get_session
+from ..core.session.network import CLOTH_CATEGORIES
+from ..core.weights.store import custom_path, find
 from . import host
 from .handle import SessionHandle
 
@@ -30,7 +30,7 @@ _CLASSIC = (
 )
 _NO_FILE = "none"
 _SEPARATE = "separate"
-DEFAULT_MODEL = "u2netp"
+SMALL_MODEL = "u2netp"
 
 SESSION_SOCKET = "REMBG_SESSION,BACKGROUND_REMOVAL"
 SESSION_TOOLTIP = (
@@ -89,7 +89,7 @@ def open_handle(
 
 def default_handle() -> SessionHandle:
     """Return the session of nodes that have none connected: the smallest general model."""
-    return open_handle(DEFAULT_MODEL)
+    return open_handle(SMALL_MODEL)
 
 
 class RemBGSession:
@@ -116,7 +116,7 @@ class RemBGSession:
                 "model": (
                     choices(),
                     {
-                        "default": get_model(DEFAULT_MODEL).choice,
+                        "default": get_model(SMALL_MODEL).choice,
                         "tooltip": "The network. birefnet models have the finest edges and want a "
                         "GPU; u2net and isnet are quick on a CPU; sam takes points and rectangles; "
                         "backdrop needs no download and a plain backdrop.",

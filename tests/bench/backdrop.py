@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from rembg_sessions.core import backdrop
+from rembg_sessions.core.backdrop import solve as backdrop
 
 IMAGES = Path(__file__).resolve().parents[3] / "shared" / "images"
 PHOTOS = ("animal-1", "anime-girl-1", "car-1", "girl-1", "girl-2", "plants-1")
@@ -208,7 +208,7 @@ def measure(solved: backdrop.Backdrop, image: np.ndarray, truth: Cutout) -> dict
     }
     if soft.any():
         colours = image.reshape(-1, 3).astype(np.float32)
-        colours[solved.band] = solved.colours
+        colours[solved.edge.pixels] = solved.edge.colours
         off = np.abs(colours.reshape(image.shape) - truth.colours).mean(2)[soft]
         row["band"] = float(error[soft].mean())
         # a colour counts as far as it is seen
@@ -256,7 +256,7 @@ def print_quality(title: str, rows: Rows, *, every: bool = False) -> None:
 
 
 def print_against_closed_form(lemur: Cutout) -> None:
-    from rembg_sessions.core.matting import find_matte
+    from rembg_sessions.core.matting.methods import find_matte
 
     print("\nlemur, sum of absolute differences; target: at most half of closed-form matting")
     for scene in SCENES:
@@ -293,7 +293,7 @@ def large_picture(cutouts: list[Cutout], side: int) -> np.ndarray:
 
 
 def print_speed(cutouts: list[Cutout], folder: Path) -> None:
-    from rembg_sessions.core.compiled import wait_for_kernels
+    from rembg_sessions.core.matting.closed_form.compiled import wait_for_kernels
 
     print("\ntime, warm; peak memory of a fresh process with the picture and the answer")
     wait_for_kernels()

@@ -63,8 +63,8 @@ class _Stub:
 
 
 def our_session() -> Any:
-    from rembg_sessions.core.providers import Choice
-    from rembg_sessions.core.sessions import sessions
+    from rembg_sessions.core.runtime.providers import Choice
+    from rembg_sessions.core.session.factory import sessions
 
     session = sessions["u2net"].__new__(sessions["u2net"])
     graph = SimpleNamespace(
@@ -127,7 +127,7 @@ def node_floor(side: int, count: int) -> Callable[[], Any]:
 def post_process_cases(side: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     from rembg.bg import post_process as theirs
 
-    from rembg_sessions.core.mask import post_process as ours
+    from rembg_sessions.core.imaging.mask import post_process as ours
 
     mask = Image.fromarray((_Stub.output[0, 0] * 255).astype(np.uint8))
     array = np.asarray(mask.resize((side, side), Image.Resampling.LANCZOS))

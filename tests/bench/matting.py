@@ -63,16 +63,16 @@ def load(folder: Path, name: str, side: int) -> Case:
 
 
 def ours(method: str) -> Callable[[Case], Image.Image]:
-    from rembg_sessions.core.composite import cut_out
-    from rembg_sessions.core.foreground import estimate_band
-    from rembg_sessions.core.matting import find_matte
+    from rembg_sessions.core.imaging.composite import cut_out
+    from rembg_sessions.core.imaging.foreground import estimate_edge_colours
+    from rembg_sessions.core.matting.methods import MattingOptions, find_matte
 
     def run(case: Case) -> Image.Image:
         pixels, mask = np.asarray(case[0]), np.asarray(case[1])
-        matte = find_matte(pixels, mask, method=method)
+        matte = find_matte(pixels, mask, options=MattingOptions(method=method))
         if matte.method != method:
             raise SystemExit(f"{method} was not used: {matte.warning}")
-        return cut_out(pixels, matte.alpha, estimate_band(pixels, matte.alpha, solved=True))
+        return cut_out(pixels, matte.alpha, estimate_edge_colours(pixels, matte.alpha, solved=True))
 
     return run
 
@@ -127,7 +127,7 @@ def speed(folder: Path, sizes: list[int], rounds: int, photos: list[str]) -> Non
 
 def warm_up(functions: dict[str, Callable[[Case], Image.Image]], case: Case) -> None:
     """Load what is loaded on first use, and let kernels be compiled in the background."""
-    from rembg_sessions.core.compiled import wait_for_kernels
+    from rembg_sessions.core.matting.closed_form.compiled import wait_for_kernels
 
     wait_for_kernels()
     for run in functions.values():
@@ -135,7 +135,7 @@ def warm_up(functions: dict[str, Callable[[Case], Image.Image]], case: Case) -> 
 
 
 def band_of(case: Case) -> float:
-    from rembg_sessions.core.trimap import trimap_from_mask
+    from rembg_sessions.core.matting.trimap import trimap_from_mask
 
     return float((trimap_from_mask(np.asarray(case[1])) == 0.5).mean())
 
@@ -204,7 +204,7 @@ def grounds(folder: Path, height: int, width: int) -> Iterator[np.ndarray]:
 def cutters() -> dict[str, Callable[[Case], Image.Image]]:
     from rembg.bg import decontaminate_cutout, naive_cutout
 
-    from rembg_sessions.core.composite import estimated_cutout
+    from rembg_sessions.core.imaging.composite import estimated_cutout
 
     return {
         "rembg, naive": lambda case: naive_cutout(*case),

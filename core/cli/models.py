@@ -1,0 +1,61 @@
+"""The commands models, download and doctor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ..errors import OptionError, RembgSessionsError
+from ..registry.lookup import get_model
+from ..registry.models import MODELS
+from ..registry.spec import ModelSpec
+from ..weights.store import ensure, find
+from .terminal import download_bar, say
+
+
+def list_models(_: argparse.Namespace) -> int:
+    """List the models."""
+    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "GOOD FOR")]
+    for spec in MODELS:
+        installed = "" if spec.custom else ("yes" if find(spec) is not None else "no")
+        rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        sys.stdout.write("  ".join([*cells, row[4]]).rstrip() + "\n")
+    return 0
+
+
+def _size(spec: ModelSpec) -> str:
+    sizes = [file.size for file in spec.weights]
+    return f"{sum(sizes) / 1e6:.0f} MB" if sizes and None not in sizes else ""
+
+
+def _licence(spec: ModelSpec) -> str:
+    return spec.licence.split(" (")[0].split(",")[0]
+
+
+def download(options: argparse.Namespace) -> int:
+    """Download the models that are named."""
+    specs = [get_model(name) for name in options.names]  # refuse a wrong name before the first
+    failed = 0
+    for spec in specs:
+        try:
+            if spec.custom:
+                raise OptionError(f"{spec.name} has no file to download: you supply it.")
+            with download_bar() as on_progress:
+                paths = ensure(spec, on_progress=on_progress)
+            for path in paths:
+                sys.stdout.write(f"{path}\n")
+        except RembgSessionsError as error:
+            failed += 1
+            say(f"error: {error}")
+    return 1 if failed else 0
+
+
+def doctor(_: argparse.Namespace) -> int:
+    """Examine the installation."""
+    from ..runtime.diagnosis import diagnose
+
+    sys.stdout.write(diagnose() + "\n")
+    return 0

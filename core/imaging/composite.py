@@ -1,0 +1,189 @@
+"""Cut-outs, and putting them over a colour or a picture."""
+
+from __future__ import annotations
+
+from operator import index
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageOps
+
+from ..errors import OptionError
+from .foreground import EdgeColours, estimate_edge_colours
+from .levels import to_levels
+from .rows import cached_rows, map_rows
+
+Colour = tuple[int, int, int, int]
+FITS = ("stretch", "fit", "fill", "centre")
+
+
+def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Multiply every channel by the mask, as rembg does by default.
+
+    Soft edges come out darker than they are (the colour is multiplied by alpha once here
+    and again by whatever shows the picture): kept for callers who need rembg's pixels.
+
+    Parameters
+    ----------
+    image, mask
+        RGB and L, of one size.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGBA.
+    """
+    cutout = Image.new("RGBA", image.size)
+
+    def paste(top: int, bottom: int) -> None:
+        box = (0, top, image.width, bottom)
+        cutout.paste(image.crop(box), box, mask.crop(box))
+
+    map_rows(paste, image.height, image.width * image.height)
+    return cutout
+
+
+def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Add the mask as alpha channel and leave the colours alone (rembg's ``putalpha``)."""
+    cutout = image.convert("RGBA")
+    cutout.putalpha(mask)
+    return cutout
+
+
+def estimated_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Cut out with estimated foreground colours: RGBA, straight, black where alpha is 0."""
+    pixels, alpha = np.asarray(image), np.asarray(mask, np.float32) / np.float32(255)
+    return cut_out(pixels, alpha, estimate_edge_colours(pixels, alpha))
+
+
+def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColours) -> Image.Image:
+    """Cut out with foreground colours.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    alpha
+        float32 (H, W), 0..1.
+    edge
+        Colours of soft edges, see :func:`.foreground.estimate_edge_colours`.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGBA, straight: the picture's own colours where alpha is 1, black where it is 0.
+    """
+    height, width = alpha.shape
+    cutout = np.empty((height, width, 4), np.uint8)
+
+    def write(top: int, bottom: int) -> None:
+        rows = slice(top, bottom)
+        levels = to_levels(alpha[rows])
+        is_seen = (levels > 0).view(np.uint8)
+        for channel in range(3):  # numpy is slow where the last axis is short
+            np.multiply(image[rows, :, channel], is_seen, out=cutout[rows, :, channel])
+        cutout[rows, :, 3] = levels
+
+    map_rows(write, height, alpha.size, cached_rows(width))
+    cutout.reshape(-1, 4)[edge.pixels, :3] = edge.colours + 0.5
+    return Image.fromarray(cutout)
+
+
+def coloured_cutout(foreground: NDArray[np.uint8], mask: Image.Image) -> Image.Image:
+    """Join foreground colours (H, W, 3) and a mask to a straight RGBA cut-out."""
+    cutout = Image.fromarray(foreground).convert("RGBA")
+    cutout.putalpha(mask)
+    return cutout
+
+
+def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
+    """Read a colour as (red, green, blue, alpha), 0..255 each.
+
+    Parameters
+    ----------
+    value
+        ``#RGB``, ``#RGBA``, ``#RRGGBB``, ``#RRGGBBAA``, a CSS name, ``"r,g,b"`` or
+        ``"r,g,b,a"``, or a sequence of 3 or 4 numbers.
+
+    Raises
+    ------
+    OptionError
+        If it is none of these.
+    """
+    try:
+        if not isinstance(value, str):
+            numbers = tuple(index(number) for number in value)
+        elif "," in value and "(" not in value:
+            numbers = tuple(int(part) for part in value.split(","))
+        else:
+            numbers = ImageColor.getrgb(value.strip())
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) == 3:
+        numbers = (*numbers, 255)
+    if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
+        raise OptionError(
+            f"{value!r} is not a colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, or "
+            "r,g,b with whole numbers from 0 to 255."
+        )
+    return numbers
+
+
+def over_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
+    """Put an RGBA cut-out over a colour; the result is RGBA."""
+    return Image.alpha_composite(Image.new("RGBA", cutout.size, colour), cutout)
+
+
+def fit_picture(
+    picture: Image.Image,
+    size_hw: tuple[int, int],
+    fit: str,
+    colour: tuple[int, int, int] = (0, 0, 0),
+) -> Image.Image:
+    """Bring a background picture to a size.
+
+    Parameters
+    ----------
+    picture
+        RGB.
+    size_hw
+        Result (height, width).
+    fit
+        ``stretch`` ignores the proportions; ``fit`` shows the whole picture, with bars;
+        ``fill`` covers everything and crops; ``centre`` keeps the pixels and crops, or adds
+        a border.
+    colour
+        Of bars and borders: red, green, blue, 0..255.
+
+    Raises
+    ------
+    OptionError
+        If ``fit`` is none of these.
+    """
+    height, width = size_hw
+    if fit not in FITS:
+        raise OptionError(f"{fit!r} is not a way to place a picture; use one of {', '.join(FITS)}.")
+    if fit == "stretch":
+        return picture.resize((width, height), Image.Resampling.LANCZOS)
+    if fit == "fill":
+        return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    if fit == "fit":
+        scale = min(width / picture.width, height / picture.height)
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    result = Image.new("RGB", (width, height), colour)
+    result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return result
+
+
+def stack(pictures: list[Image.Image]) -> Image.Image:
+    """Place pictures of one mode below each other, left-aligned."""
+    if len(pictures) == 1:
+        return pictures[0]
+    width = max(picture.width for picture in pictures)
+    result = Image.new(pictures[0].mode, (width, sum(picture.height for picture in pictures)))
+    top = 0
+    for picture in pictures:
+        result.paste(picture, (0, top))
+        top += picture.height
+    return result

@@ -1,0 +1,69 @@
+"""Resizing with Pillow's Lanczos filter, large pictures on several threads."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .rows import map_rows
+
+
+def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
+    """Resize a picture.
+
+    Parameters
+    ----------
+    image
+        Any mode that Pillow resamples.
+    size_hw
+        Result (height, width), at least 1×1.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The same pixels that ``image.resize`` gives in 8-bit modes, however many threads
+        there are.
+    """
+    height, width = size_hw
+    if image.size == (width, height):
+        return image
+    if image.height - height > max(0, 2 * (image.width - width)):
+        # Pillow 13 starts with the height here, older ones never: leave the order to it
+        return image.resize((width, height), Image.Resampling.LANCZOS)
+
+    # Shares of whole rows, then of whole columns: each resizes one side only, and so exactly
+    # as Pillow does. Tiles of the result, read through its ``box``, come out differently.
+    pixels = max(width * height, image.width * image.height)
+    wide = Image.new(image.mode, (width, image.height))
+    result = Image.new(image.mode, (width, height))
+
+    def stretch_rows(top: int, bottom: int) -> None:
+        box = (0, top, image.width, bottom)
+        wide.paste(image.resize((width, bottom - top), Image.Resampling.LANCZOS, box), (0, top))
+
+    def stretch_columns(left: int, right: int) -> None:
+        box = (left, 0, right, wide.height)
+        result.paste(wide.resize((right - left, height), Image.Resampling.LANCZOS, box), (left, 0))
+
+    map_rows(stretch_rows, image.height, pixels)
+    map_rows(stretch_columns, width, pixels)
+    return result
+
+
+def resize_alpha(alpha: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize alpha (H, W), 0..1, with the Lanczos filter, without its overshoot."""
+    if alpha.shape == size_hw:
+        return alpha
+    source, (height, width) = Image.fromarray(alpha), size_hw
+    scale = source.height / height
+    result = np.empty(size_hw, np.float32)
+
+    def rows(top: int, bottom: int) -> None:
+        # the filter reads beyond the box where it needs to; floats are not rounded in between
+        box = (0, top * scale, source.width, min(bottom * scale, source.height))
+        part = source.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
+        np.clip(np.asarray(part), 0, 1, out=result[top:bottom])
+
+    map_rows(rows, height, max(width * height, alpha.size))
+    return result

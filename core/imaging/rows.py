@@ -1,0 +1,55 @@
+"""Divides work on a large picture into rows: a share for each thread, strips for the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ..machine import cpu_count
+
+Result = TypeVar("Result")
+
+CACHED = 1 << 16
+"""Pixels whose values, and what is derived from them, lie in the processor's cache."""
+
+# Below this many pixels, starting threads costs more than it saves.
+_WORTH_IT = 1 << 20
+_MOST = 8
+
+
+def map_rows(
+    work: Callable[[int, int], Result], height: int, pixels: int, strip: int | None = None
+) -> list[Result]:
+    """Call ``work(top, bottom)`` for rows that cover 0..height, and return the answers in order.
+
+    Pillow and numpy release Python's lock while they work on pixels, so the threads really run
+    side by side.
+
+    Parameters
+    ----------
+    height
+        Rows to divide, ≥ 0.
+    pixels
+        Size of the work; little of it is done in one call, without a thread.
+    strip
+        Rows of one call at most, ≥ 1; None gives each thread its share at once.
+    """
+    if not height:
+        return []
+
+    def share(top: int, bottom: int) -> list[Result]:
+        step = strip or bottom - top
+        return [work(first, min(first + step, bottom)) for first in range(top, bottom, step)]
+
+    count = 1 if pixels < _WORTH_IT else min(cpu_count(), _MOST, height)
+    if count == 1:
+        return share(0, height)
+    edges = [height * i // count for i in range(count + 1)]
+    with ThreadPoolExecutor(count) as pool:
+        return [answer for part in pool.map(share, edges, edges[1:]) for answer in part]
+
+
+def cached_rows(width: int) -> int:
+    """Return how many rows of a picture ``width`` pixels wide fit the processor's cache."""
+    return max(1, CACHED // width)

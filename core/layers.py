@@ -1,0 +1,190 @@
+"""One picture's way from a session to refined foregrounds: the same for Python, shell and nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .errors import OptionError
+from .imaging import mask
+from .imaging.foreground import EdgeColours, estimate_edge_colours
+from .imaging.levels import to_levels
+from .imaging.resample import resize, resize_alpha
+from .matting.methods import Matte, MattingOptions, find_matte
+from .session.ask import ask_layers
+from .session.prompt import check_prompt, scale_prompt
+from .session.protocol import AnySession, Layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refinement:
+    """What is done to the alpha of a layer, in this order.
+
+    Attributes
+    ----------
+    post_process
+        Smooth the mask and make it hard-edged, see :func:`.mask.post_process`.
+    matting
+        Solve soft edges by alpha matting; None does not.
+    threshold
+        Make alpha 1 from this value on (0..1) and 0 below; None keeps soft values.
+    keep_largest, fill_holes, grow, feather
+        See :func:`.mask.refine`.
+    invert
+        Swap foreground and background.
+    """
+
+    post_process: bool = False
+    matting: MattingOptions | None = None
+    threshold: float | None = None
+    keep_largest: bool = False
+    fill_holes: bool = False
+    grow: int = 0
+    feather: float = 0.0
+    invert: bool = False
+
+
+def find_layers(
+    session: AnySession,
+    rgb: Image.Image,
+    *,
+    max_size: int | None = None,
+    sam_prompt: object = None,
+    cloth_category: str | None = None,
+) -> list[Layer]:
+    """Ask a session for the foregrounds of a picture.
+
+    Parameters
+    ----------
+    session
+        Any session.
+    rgb
+        Mode RGB.
+    max_size
+        Show the session a picture whose longer side has at most this many pixels, and bring
+        alpha back to full size; None for no limit.
+    sam_prompt
+        In pixels of ``rgb``; see :func:`.prompt.check_prompt`.
+    cloth_category
+        See :meth:`.rembg_api.BaseSession.predict_alpha`.
+
+    Returns
+    -------
+    list of Layer
+        At least one, of the size of ``rgb``.
+
+    Raises
+    ------
+    OptionError, ImageError
+        If an argument, or the session's answer, cannot be used.
+    ModelRunError, ProviderError
+        If the model failed.
+    """
+    small, sam_prompt = shrink(rgb, max_size, sam_prompt)
+    layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+    if small is rgb:
+        return layers
+    size_hw = (rgb.height, rgb.width)
+    # colours belong to the small picture's pixels
+    return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
+
+
+def refine_layer(
+    image: NDArray[np.uint8],
+    layer: Layer,
+    refinement: Refinement,
+    *,
+    on_step: Callable[[], None] | None = None,
+) -> Layer:
+    """Refine the alpha of a layer.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    on_step
+        Called many times a second during matting; may raise to cancel.
+
+    Returns
+    -------
+    Layer
+        The very same where nothing was to be done.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ModelRunError, ProviderError, WeightsError, BudgetError
+        From matting only.
+    """
+    found = layer
+    if refinement.post_process:
+        smooth = mask.post_process(to_levels(layer.alpha))
+        found = Layer(smooth.astype(np.float32) / 255, warning=layer.warning)
+    if refinement.matting is not None:
+        matte = find_matte(
+            image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
+        )
+        found = layer_of_matte(matte, found.warning)
+    alpha = mask.refine(
+        found.alpha,
+        level=refinement.threshold,
+        grow_pixels=refinement.grow,
+        holes=refinement.fill_holes,
+        largest=refinement.keep_largest,
+        feather_radius=refinement.feather,
+    )
+    if refinement.invert:
+        alpha = 1 - alpha
+    if alpha is found.alpha:
+        return found
+    return Layer(alpha, solved=found.solved, warning=found.warning)
+
+
+def layer_of_matte(matte: Matte, warning: str = "") -> Layer:
+    """Return what matting found, with the warnings so far."""
+    return Layer(
+        matte.alpha,
+        solved=bool(matte.method),
+        cutout=matte.cutout,
+        warning=" ".join(filter(None, (warning, matte.warning))),
+    )
+
+
+def edge_colours_of(image: NDArray[np.uint8], layer: Layer) -> EdgeColours:
+    """Return the foreground colours of a layer's soft edges, estimated where they are not known.
+
+    ``image`` is uint8 (H, W, 3), sRGB.
+    """
+    if layer.edge is not None:
+        return layer.edge
+    return estimate_edge_colours(image, layer.alpha, solved=layer.solved)
+
+
+def shrink(
+    picture: Image.Image, max_size: int | None, sam_prompt: object = None
+) -> tuple[Image.Image, object]:
+    """Return the picture with its longer side at most ``max_size`` pixels, and its prompt.
+
+    Raises
+    ------
+    OptionError
+        If ``max_size`` is below 1, or the prompt cannot be used.
+    """
+    if max_size is not None and max_size < 1:
+        raise OptionError(f"max_size is {max_size}; use a number of pixels, or None.")
+    longer = max(picture.size)
+    if max_size is None or longer <= max_size:
+        return picture, sam_prompt
+    from_hw = (picture.height, picture.width)
+    to_hw = (
+        max(1, round(picture.height * max_size / longer)),
+        max(1, round(picture.width * max_size / longer)),
+    )
+    if sam_prompt is not None:
+        sam_prompt = scale_prompt(check_prompt(sam_prompt, from_hw), from_hw, to_hw)
+    return resize(picture, to_hw), sam_prompt

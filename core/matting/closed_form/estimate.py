@@ -1,0 +1,119 @@
+"""Closed-form alpha matting, solved exactly and directly on the unknown band.
+
+In every 3×3 window alpha is taken to be a linear function of colour, ``α = a·I + b``, up to an
+error that is kept small, and ``ε |a|²`` with it. With a and b eliminated, what is left to
+minimise is ``αᵀ L α``, where L, the matting Laplacian, is a sum over all windows, see
+:mod:`.laplacian`. The known alphas are given, so the unknown ones solve
+
+    ``L_UU α_U = −L_UK α_K``
+
+Only windows that touch an unknown pixel take part. ``L_UU`` is sparse, symmetric and positive
+definite: any unknown pixel is joined to a known one by windows, if there is a known one at all.
+It is factored as ``RᵀR`` without ever being assembled (multifrontal Cholesky), in the order of
+nested dissection, and solved by substitution. The parts:
+
+- :mod:`.dissection` orders the pixels and predicts memory and operations,
+- :mod:`.cholesky` runs the factorisation on threads,
+- :mod:`.ordering` and :mod:`.kernels` hold the inner loops, which :mod:`.compiled` compiles in
+  the background; :mod:`.elimination` does the same in numpy until that is done.
+
+References
+----------
+Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008.
+George: Nested Dissection of a Regular Finite Element Mesh, 1973.
+Duff, Reid: The Multifrontal Solution of Indefinite Sparse Symmetric Linear Equations, 1983.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import RembgSessionsError
+from ...machine import free_memory
+from .compiled import expect
+from .numeric import fastest, solve, thread_count, watched
+from .symbolic import plan
+
+
+class BudgetError(RembgSessionsError, MemoryError):
+    """A factorisation that would need more memory than it may use.
+
+    Attributes
+    ----------
+    need, budget
+        Bytes.
+    """
+
+    def __init__(self, need: int, budget: int) -> None:
+        super().__init__(
+            f"Closed-form matting of this picture needs {need / 2**20:.0f} MiB of memory and may "
+            f"use {budget / 2**20:.0f} MiB. Free some memory, or make the unknown band narrower."
+        )
+        self.need = need
+        self.budget = budget
+
+
+def estimate_alpha_closed_form(
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.float32],
+    mask: NDArray[np.float32] | None = None,
+    *,
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+) -> NDArray[np.float32]:
+    """Estimate alpha with closed-form matting, ε = 1e-7, 3×3 windows.
+
+    The result is the same for any number of threads. It differs by less than 1e-5 between
+    compiled code and numpy, which does the work until the code is compiled.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1.
+    mask
+        As every method takes it; not needed here.
+    on_step
+        Called on this thread every 0.05 seconds; may raise to cancel, which ends the work within
+        a fraction of a second.
+    memory
+        Bytes that the factorisation may take; None stands for a quarter of the free memory.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), 0..1. The trimap itself, 0.5 included, where it gives nothing to go by:
+        without any known pixel, or with a side below 3 pixels. Without known foreground alpha
+        is 0, without known background 1.
+
+    Raises
+    ------
+    BudgetError
+        If the factorisation would take more than ``memory``; nothing has been factored then.
+    """
+    alpha = np.array(trimap, np.float32, order="C")
+    is_unknown = trimap == 0.5
+    if min(trimap.shape) < 3 or is_unknown.all() or not is_unknown.any():
+        return alpha
+    expect(int(np.count_nonzero(is_unknown)))
+    del is_unknown
+
+    def work(stopped: NDArray[np.uint8]) -> None:
+        with fastest(stopped) as code:
+            band = plan(trimap, code, stopped)
+        threads = thread_count()
+        need = band.memory(threads)
+        budget = memory
+        if budget is None:
+            budget = free_memory() // 4
+        if need > budget:
+            raise BudgetError(need, budget)
+        solution = solve(band, image, stopped, threads)
+        alpha.reshape(-1)[band.pixels] = np.clip(solution, 0, 1)
+
+    watched(work, on_step)
+    return alpha

@@ -1,0 +1,123 @@
+"""Closed-form matting at a limited size, carried up to the full one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..imaging.morphology import dilate
+from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from .local_linear import SOLVED_EPSILON, SOLVED_RADIUS, carry_alpha, fit_coefficients
+
+_log = logging.getLogger("rembg_sessions")
+
+# Pictures up to the first size are solved as they are, larger ones at half their size, and at
+# most at the second.
+_SMALL, _LARGEST = 512, 1024
+# Below this there is nothing left to gain.
+_LAST_RESORT = 128
+# Rows of the small picture made at a time, and how far its averages may be off.
+_STRIP, _ROUNDING = 64, 1e-5
+
+
+def estimate_alpha_fast(
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.float32],
+    mask: NDArray[np.float32] | None = None,
+    *,
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+) -> NDArray[np.float32]:
+    """Solve closed-form matting on a smaller picture and carry alpha up along the colours.
+
+    The linear function of colour that alpha is in every 3×3 window of the small picture, see
+    :mod:`.local_linear`, is interpolated and applied to the pixels of the full one. So edges
+    and strands come out at full resolution, though the solve never saw it.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1.
+    mask
+        As every method takes it; not needed here.
+    on_step
+        Called between the steps and within the solve; may raise to cancel.
+    memory
+        Bytes that the solve may take; None lets :mod:`.closed_form` decide. The size is
+        halved until it fits.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W), 0..1; 0 and 1 where the trimap says so.
+
+    Raises
+    ------
+    BudgetError
+        If not even 128 pixels fit.
+
+    References
+    ----------
+    Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008.
+    He, Sun: Fast Guided Filter, 2015.
+    """
+    longer = max(trimap.shape)
+    pixels = np.flatnonzero(trimap == 0.5)
+    # long and narrow pictures: a window must fit
+    most = max(1, min(trimap.shape) // (2 * SOLVED_RADIUS + 1))
+    scale = min(most, 1 if longer <= _SMALL else max(2, -(-longer // _LARGEST)))
+    while True:
+        small, small_trimap = (
+            (image, trimap) if scale == 1 else _shrink(image, trimap, pixels, scale)
+        )
+        if on_step is not None:
+            on_step()
+        try:
+            solved = estimate_alpha_closed_form(small, small_trimap, on_step=on_step, memory=memory)
+            break
+        except BudgetError:
+            if scale == most or longer <= scale * _LAST_RESORT:
+                raise
+            scale = min(2 * scale, most)
+            _log.warning("Alpha matting: solving a picture %d× smaller, for want of memory.", scale)
+    if scale == 1:
+        return solved
+    if on_step is not None:
+        on_step()
+    coefficients = fit_coefficients(
+        small, solved, small_trimap == 0.5, SOLVED_RADIUS, SOLVED_EPSILON
+    )
+    if on_step is not None:
+        on_step()
+    alpha = trimap.copy()
+    alpha.ravel()[pixels] = carry_alpha(coefficients, image, pixels, scale)
+    return alpha
+
+
+def _shrink(
+    image: NDArray[np.uint8], trimap: NDArray[np.float32], unknown: NDArray[np.intp], scale: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Average the picture; what holds an unknown pixel is unknown, else the middle counts.
+
+    Only where a certain side would get lost, a pixel that holds some of it counts for it.
+    """
+    small = np.asarray(Image.fromarray(image).reduce(scale))
+    height, width = trimap.shape
+    y = np.minimum(np.arange(small.shape[0]) * scale + scale // 2, height - 1)
+    x = np.minimum(np.arange(small.shape[1]) * scale + scale // 2, width - 1)
+    small_trimap = trimap[y[:, None], x]
+    rows, columns = np.divmod(unknown, width)
+    small_trimap[rows // scale, columns // scale] = 0.5
+    step = scale * _STRIP  # Pillow copies what it is given: not all at once
+    strips = (Image.fromarray(trimap[top : top + step]) for top in range(0, height, step))
+    mean = np.concatenate([np.asarray(strip.reduce(scale)) for strip in strips])
+    for value, has_some in ((0, mean < 0.5 - _ROUNDING), (1, mean > 0.5 + _ROUNDING)):
+        # a thin stroke of a drawn trimap fills no pixel of the small one
+        small_trimap[has_some & ~dilate(small_trimap == value)] = value
+    return small, small_trimap

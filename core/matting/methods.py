@@ -1,0 +1,299 @@
+"""Alpha matting: from a picture and a mask, or a trimap, to alpha.
+
+A trimap says what is certain; a method solves the rest. The methods, each in a module that
+explains it:
+
+- :mod:`.closed_form`: the exact solution of closed-form matting (Levin 2008).
+- :mod:`.fast_matting`: the same on a smaller picture, carried up along the colours.
+- :mod:`.guided`: a guided filter of the mask (He 2013); no solver.
+- :mod:`.vitmatte`: a network (Yao 2023).
+- :mod:`.reference`: pymatting, as rembg calls it.
+
+Foreground colours to go with alpha come from :mod:`.foreground`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError, OptionError
+from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from .fast import estimate_alpha_fast
+from .guided import estimate_alpha_guided
+from .reference import colour_by_pymatting, estimate_alpha_pymatting
+from .trimap import scale_erode_size, trimap_from_mask
+from .vitmatte import Answers, estimate_alpha_vitmatte
+
+_log = logging.getLogger("rembg_sessions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One way to estimate alpha.
+
+    Attributes
+    ----------
+    estimate
+        ``estimate(image, trimap, mask=None, *, on_step=None, memory=None) -> alpha``.
+    good_for
+        A few words for help texts.
+    reads_mask
+        Whether the mask itself, not only the trimap, says something to it.
+    takes_model
+        Whether ``estimate`` also takes ``model``, a network, see :class:`.vitmatte.Answers`.
+    colour
+        Where colours belong to the method: ``colour(image, alpha) -> RGBA``, uint8; None
+        leaves them to :mod:`.foreground`.
+    """
+
+    estimate: Callable[..., NDArray[np.floating]]
+    good_for: str
+    reads_mask: bool = False
+    takes_model: bool = False
+    colour: Callable[..., NDArray[np.uint8]] | None = None
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "closed-form": Method(
+            estimate=estimate_alpha_closed_form, good_for="exact, at full resolution"
+        ),
+        "fast": Method(
+            estimate=estimate_alpha_fast,
+            good_for="large pictures, solved small and carried up; close to exact",
+        ),
+        "guided": Method(
+            estimate=estimate_alpha_guided,
+            good_for="previews and video, follows the mask, in milliseconds",
+            reads_mask=True,
+        ),
+        "vitmatte": Method(
+            estimate=estimate_alpha_vitmatte,
+            good_for="the finest hair, by a network of 100 MB and more; wants a GPU",
+            takes_model=True,
+        ),
+        "pymatting": Method(
+            estimate=estimate_alpha_pymatting,
+            good_for="comparison, exactly what rembg does, slow",
+            colour=colour_by_pymatting,
+        ),
+    }
+)
+"""Every method by name; the first is the default."""
+DEFAULT_METHOD = next(iter(METHODS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MattingOptions:
+    """How a mask is refined into an alpha matte; the defaults are rembg's.
+
+    Attributes
+    ----------
+    method
+        A name in :data:`METHODS`.
+    foreground_threshold, background_threshold, erode_size
+        See :func:`.trimap.trimap_from_mask`; without effect on a given trimap.
+    scale_erode
+        ``erode_size`` is meant for 1024 pixels, and grows and shrinks with the picture.
+    model
+        For ``vitmatte``: its network, from :func:`core.session.vitmatte.get_vitmatte`.
+    """
+
+    method: str = DEFAULT_METHOD
+    foreground_threshold: int = 240
+    background_threshold: int = 10
+    erode_size: int = 10
+    scale_erode: bool = False
+    model: Answers | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matte:
+    """What matting found for one picture.
+
+    Attributes
+    ----------
+    alpha
+        float32 (H, W), 0..1.
+    trimap
+        float32 (H, W): 0, 0.5 or 1.
+    method
+        Name of the method that really ran; empty where there was nothing to solve.
+    warning
+        A sentence for the user if that is not what was asked for; else empty.
+    cutout
+        uint8 (H, W, 4), where the method brings its own colours; else None.
+    """
+
+    alpha: NDArray[np.float32] = field(repr=False)
+    trimap: NDArray[np.float32] = field(repr=False)
+    method: str
+    warning: str = ""
+    cutout: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+
+def check_method(name: str) -> Method:
+    """Return a method by name.
+
+    Raises
+    ------
+    OptionError
+        If there is none of that name.
+    """
+    if name not in METHODS:
+        raise OptionError(f"There is no matting method {name!r}; use one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def find_matte(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None = None,
+    trimap: NDArray[np.float32] | None = None,
+    *,
+    options: MattingOptions = MattingOptions(),
+    on_step: Callable[[], None] | None = None,
+    memory: int | None = None,
+) -> Matte:
+    """Refine a mask, or a trimap, into an alpha matte.
+
+    A picture on which there is nothing to solve is never an error: the mask comes back as it
+    is, with a warning. If closed-form matting would take more memory than it may, the fast
+    method takes over, with a warning, too.
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W, 3), sRGB.
+    mask
+        uint8 (H, W), 0..255; may be None if there is a trimap.
+    trimap
+        float32 (H, W): exactly 0, 0.5 or 1, see :func:`.trimap.read_trimap`; None makes it
+        from the mask.
+    options
+        The method and its settings.
+    on_step
+        Called many times a second; may raise to cancel.
+    memory
+        Bytes that closed-form matting may take; None for a quarter of what is free.
+
+    Raises
+    ------
+    OptionError
+        If an argument is out of range.
+    ImageError
+        If sizes differ, or there is neither mask nor trimap.
+    BudgetError
+        If not even the fast method may take what it needs.
+    ModelRunError, ModelMemoryError, ProviderError, WeightsError
+        From ``vitmatte`` only.
+    """
+    method = options.method
+    row = check_method(method)
+    for name, other in (("mask", mask), ("trimap", trimap)):
+        if other is not None and other.shape != image.shape[:2]:
+            raise ImageError(
+                f"The {name} is {other.shape[1]}×{other.shape[0]} pixels and the picture "
+                f"{image.shape[1]}×{image.shape[0]}; they must have the same size."
+            )
+    given = trimap is not None
+    if trimap is None:
+        if mask is None:
+            raise ImageError("Alpha matting needs a mask or a trimap; pass one of them.")
+        erode_size = options.erode_size
+        if options.scale_erode:
+            erode_size = scale_erode_size(erode_size, mask.shape)
+        trimap = trimap_from_mask(
+            mask, options.foreground_threshold, options.background_threshold, erode_size
+        )
+
+    obstacle = _obstacle(trimap, given)
+    if obstacle:
+        return _unsolved(image, mask, trimap, row, obstacle)
+    if not _has(trimap, 0.5):  # certain everywhere, which a mask may well be
+        return Matte(alpha=trimap, trimap=trimap, method="")
+
+    arguments: dict[str, Any] = {"on_step": on_step, "memory": memory}
+    if row.takes_model:
+        arguments["model"] = options.model
+    target = None
+    if row.reads_mask and mask is not None:
+        target = np.divide(mask, 255, dtype=np.float32)
+    warning = ""
+    try:
+        alpha = row.estimate(image, trimap, target, **arguments)
+    except BudgetError as error:
+        if row is METHODS["fast"]:
+            raise
+        alpha, method = estimate_alpha_fast(image, trimap, **arguments), "fast"
+        warning = (
+            f"{method} matting instead of closed-form, which would take "
+            f"{error.need / 2**20:.0f} MB of memory and may take {error.budget / 2**20:.0f} MB."
+        )
+        _log.warning("Alpha matting: %s", warning)
+    except ValueError as error:
+        if row.colour is None:
+            raise
+        # pymatting's own: its iteration found no end
+        return _unsolved(image, mask, trimap, row, f"pymatting gave up ({error}).")
+    cutout = row.colour(image, alpha) if row.colour else None
+    alpha = alpha.astype(np.float32, copy=False)
+    return Matte(alpha=alpha, trimap=trimap, method=method, warning=warning, cutout=cutout)
+
+
+def _obstacle(trimap: NDArray[np.float32], given: bool) -> str:
+    """Say why there is nothing to solve; empty where there is."""
+    if min(trimap.shape) < 3:
+        return "the picture is less than 3 pixels high or wide."
+    has_foreground, has_background = _has(trimap, 1), _has(trimap, 0)
+    if given:
+        if not (has_foreground and has_background):
+            colour = "white" if has_background else "black"
+            return f"the trimap has no {colour} pixels. Paint what is certain."
+        if not _has(trimap, 0.5):
+            return "the trimap has no grey pixels. Paint what is unknown grey (128)."
+    elif not has_foreground:
+        return (
+            "the mask leaves no certain foreground. Lower the foreground threshold or the "
+            "erode size."
+        )
+    elif not has_background:
+        return (
+            "the mask leaves no certain background. Raise the background threshold or lower "
+            "the erode size."
+        )
+    return ""
+
+
+def _has(trimap: NDArray[np.float32], value: float) -> bool:
+    # mostly one look at a few pixels is enough
+    return bool((trimap[::16, ::16] == value).any() or (trimap == value).any())
+
+
+def _unsolved(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8] | None,
+    trimap: NDArray[np.float32],
+    row: Method,
+    obstacle: str,
+) -> Matte:
+    """Return the mask itself, and a warning that says why."""
+    warning = f"Alpha matting was skipped: {obstacle}"
+    _log.warning(warning)
+    if mask is not None:
+        alpha = mask / 255.0
+    else:
+        alpha = trimap
+        certain = trimap[trimap != 0.5]
+        if certain.size and certain.min() == certain.max():
+            # closed-form matting's own answer where one side is missing
+            alpha = np.full_like(trimap, certain[0])
+    cutout = row.colour(image, alpha) if row.colour else None
+    alpha = alpha.astype(np.float32)
+    return Matte(alpha=alpha, trimap=trimap, method="", warning=warning, cutout=cutout)

@@ -1,0 +1,149 @@
+"""Trimaps: what is certainly foreground (1), certainly background (0), and unknown (0.5)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ImageError, OptionError
+from ..imaging.levels import to_levels
+from ..imaging.morphology import erode_cross, erode_square
+from ..imaging.picture import Picture, open_picture, split_alpha
+from ..imaging.rows import map_rows
+
+# Longer side of the pictures for which rembg's erode size of 10 was chosen.
+_USUAL_SIDE = 1024
+# Pixels worked on at a time: this many and what is derived from them fit the cache.
+_BLOCK = 1 << 19
+# Levels up to which a drawn trimap is black, and from which it is white: an eighth of the
+# range, enough for JPEG. What lies between is unknown, however grey.
+_BLACK, _WHITE = 32, 223
+# Two proportions of one picture differ by less than this, however its sides were rounded.
+_SAME_SHAPE = 0.02
+
+
+def trimap_from_mask(
+    mask: NDArray[np.uint8],
+    foreground_threshold: int = 240,
+    background_threshold: int = 10,
+    erode_size: int = 10,
+) -> NDArray[np.float32]:
+    """Mark what is certainly foreground, certainly background, and unknown.
+
+    Parameters
+    ----------
+    mask
+        uint8 (H, W), 0..255.
+    foreground_threshold, background_threshold
+        0..255: above the first and below the second a pixel counts as certain.
+    erode_size
+        Side in pixels of the square that erodes both certain regions, ≥ 0: each shrinks by
+        about half of it, so a hard edge gets an unknown band about this wide. 0 erodes by a
+        3×3 cross, as rembg does.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W): exactly 0, 0.5 or 1. The same pixels as rembg's, which come from
+        ``scipy.ndimage.binary_erosion``.
+
+    Raises
+    ------
+    OptionError
+        If an argument is out of range.
+    """
+    for name, value in (
+        ("foreground threshold", foreground_threshold),
+        ("background threshold", background_threshold),
+    ):
+        if not 0 <= value <= 255:
+            raise OptionError(f"The {name} is {value}; use a value from 0 to 255.")
+    if erode_size < 0:
+        raise OptionError(f"The erode size is {erode_size}; use 0 or more pixels.")
+    height, width = mask.shape
+    # from any pixel such a square covers the picture: larger ones would erode no more
+    erode_size = min(erode_size, 2 * max(height, width) + 1)
+    # scipy puts the origin of an even square right of its centre
+    before, after = (1, 1) if erode_size == 0 else (erode_size // 2, (erode_size - 1) // 2)
+    trimap = np.empty(mask.shape, np.float32)
+
+    def erode(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return erode_square(region, erode_size) if erode_size else erode_cross(region)
+
+    def mark(top: int, bottom: int) -> None:
+        rows = mask[max(top - before, 0) : bottom + after]
+        missing = max(before - top, 0), max(bottom + after - height, 0)
+        pad = missing, (before, after)
+        is_foreground = np.pad(rows > foreground_threshold, pad, constant_values=False)
+        is_background = np.pad(rows < background_threshold, pad, constant_values=True)
+        # (1 + foreground − background) / 2; where the thresholds cross, background wins
+        is_background = erode(is_background)
+        is_foreground = erode(is_foreground) & ~is_background
+        twice = 1 + is_foreground.view(np.int8) - is_background.view(np.int8)
+        np.multiply(twice, np.float32(0.5), out=trimap[top:bottom])
+
+    # strips: temporary arrays of the whole picture cost more than the work
+    map_rows(mark, height, mask.size, max(_BLOCK // width, 2 * (before + after), 1))
+    return trimap
+
+
+def scale_erode_size(erode_size: int, size_hw: tuple[int, int]) -> int:
+    """Turn an erode size meant for pictures of 1024 pixels into that for one of ``size_hw``.
+
+    So the unknown band is as wide a part of a large picture as of a small one. 0 stays 0,
+    anything else stays at least 1.
+    """
+    if erode_size <= 0:  # left for trimap_from_mask to refuse
+        return erode_size
+    return max(1, round(erode_size * max(size_hw) / _USUAL_SIDE))
+
+
+def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Read a trimap that the user drew.
+
+    Parameters
+    ----------
+    trimap
+        Black, grey and white: an encoded file as bytes, a path, a Pillow picture of any mode;
+        or an array (H, W) of uint8, or of floats in 0..1. Values need not be exact: up to an
+        eighth of the range is background, from seven eighths foreground, all between unknown.
+    size_hw
+        Height and width of the picture it belongs to. A trimap of the same proportions is
+        scaled, without inventing values.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W): exactly 0, 0.5 or 1.
+
+    Raises
+    ------
+    ImageError
+        If its proportions are not the picture's, or it holds NaN.
+    """
+    if isinstance(trimap, np.ndarray) and np.issubdtype(trimap.dtype, np.floating):
+        if not ((trimap >= 0) & (trimap <= 1)).all():
+            raise ImageError(
+                "The trimap holds values outside 0..1, or NaN. As floats use 0 for background, "
+                "0.5 for unknown and 1 for foreground; or pass uint8."
+            )
+        trimap = to_levels(trimap)
+    picture, _ = open_picture(trimap)
+    rgb, _ = split_alpha(picture)
+    levels = rgb.convert("L")
+    height, width = size_hw
+    if levels.size != (width, height):
+        ratio = (levels.width * height) / (levels.height * width)
+        # a rounded side of a small picture may be half a pixel off
+        slack = _SAME_SHAPE + 1 / min(*levels.size, *size_hw)
+        if not 1 - slack <= ratio <= 1 + slack:
+            raise ImageError(
+                f"The trimap is {levels.width}×{levels.height} pixels and the picture "
+                f"{width}×{height}: they have different proportions. Draw the trimap on the "
+                "picture itself, or crop both alike."
+            )
+        levels = levels.resize((width, height), Image.Resampling.NEAREST)
+    table = np.full(256, 0.5, np.float32)
+    table[: _BLACK + 1], table[_WHITE:] = 0, 1
+    return table[np.asarray(levels)]

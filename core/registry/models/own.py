@@ -1,0 +1,50 @@
+"""Models without a published file: the user's own networks, and the one that has no weights."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec, Output
+
+OWN: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        name="u2net_custom",
+        label="your own U-2-Net file",
+        session_class="U2netCustomSession",
+        good_for="Any network with the input and output of U-2-Net.",
+        licence="as the file's author says",
+        commercial=None,
+        size_hw=(320, 320),
+        custom=True,
+    ),
+    ModelSpec(
+        name="dis_custom",
+        label="your own IS-Net file",
+        session_class="DisCustomSession",
+        good_for="Any network with the input and output of IS-Net (DIS).",
+        licence="as the file's author says",
+        commercial=None,
+        mean=(0.5, 0.5, 0.5),
+        std=(1.0, 1.0, 1.0),
+        custom=True,
+    ),
+    ModelSpec(
+        name="ben_custom",
+        label="your own BEN file",
+        session_class="BenCustomSession",
+        good_for="Any network with the input and output of BEN.",
+        licence="as the file's author says",
+        commercial=None,
+        mean=(0.5, 0.5, 0.5),
+        std=(1.0, 1.0, 1.0),
+        custom=True,
+    ),
+    ModelSpec(
+        name="backdrop",
+        label="plain backdrop, no download",
+        session_class="PlainBackdropSession",
+        good_for="Solid subjects in front of a plain backdrop: flat, graded or softly shadowed.",
+        licence="MIT",
+        size_hw=None,
+        output=Output.BACKDROP,
+        min_max=False,
+    ),
+)

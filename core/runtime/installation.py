@@ -1,0 +1,186 @@
+"""The facts about this installation: packages, versions, GPU, libraries, switches."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .. import settings
+from .accelerator import Accelerator, host_accelerator, missing_cuda_libraries, nvidia_driver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the diagnosis needs to know about an installation.
+
+    Attributes
+    ----------
+    pack, python, executable, system
+        Versions, the running interpreter and the operating system.
+    has_pip
+        False for environments made by uv, whose commands differ.
+    distributions
+        Installed packages whose name starts with "onnxruntime", and their versions.
+    owners
+        Those among them that hold the import package ``onnxruntime``.
+    missing_files
+        How many files of an owner are gone from the disk, where any are.
+    ort_version, ort_package, ort_cuda, ort_providers, ort_error
+        What the import package says of itself, or why it does not import. ``ort_package``
+        is the distribution that wrote its files last.
+    torch, torch_cuda
+        Versions of torch and of the CUDA it is built for; None where there is none.
+    accelerator, driver_cuda
+        What the machine could run, and the newest CUDA the NVIDIA driver runs.
+    missing_libraries
+        CUDA libraries that do not load; empty unless a GPU and the CUDA provider are there.
+    model_folder, model_folder_exists
+        Where downloads go.
+    environment
+        The variables of :mod:`core.settings` that are set.
+    """
+
+    pack: str = "unknown"
+    python: str = ""
+    executable: str = "python"
+    system: str = ""
+    has_pip: bool = True
+    distributions: Mapping[str, str] = field(default_factory=dict[str, str])
+    owners: tuple[str, ...] = ()
+    missing_files: Mapping[str, int] = field(default_factory=dict[str, int])
+    ort_version: str | None = None
+    ort_package: str | None = None
+    ort_cuda: str | None = None
+    ort_providers: tuple[str, ...] = ()
+    ort_error: str | None = None
+    torch: str | None = None
+    torch_cuda: str | None = None
+    accelerator: Accelerator = "cpu"
+    driver_cuda: str | None = None
+    missing_libraries: tuple[str, ...] = ()
+    model_folder: str = ""
+    model_folder_exists: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def major(version: str | None) -> str:
+    """Return the first part of a version, ``"13"`` for ``"13.0"``; empty without one."""
+    return (version or "").split(".", maxsplit=1)[0]
+
+
+def collect(model_folder: Path | None = None) -> Facts:
+    """Gather the facts about this installation; imports onnxruntime, but never torch.
+
+    Parameters
+    ----------
+    model_folder
+        Where downloads go; None for where Python and the shell store models.
+    """
+    devices, driver_cuda = nvidia_driver()
+    distributions, owners, missing_files = _distributions()
+    torch, torch_cuda = _torch()
+    folder = model_folder or settings.home()
+    facts = Facts(
+        pack=_pack_version(),
+        python=platform.python_version(),
+        executable=sys.executable,
+        system=f"{platform.platform()}, {platform.machine()}",
+        has_pip=_version_of("pip") is not None,
+        distributions=distributions,
+        owners=owners,
+        missing_files=missing_files,
+        torch=torch,
+        torch_cuda=torch_cuda,
+        accelerator=host_accelerator(),
+        driver_cuda=driver_cuda or None,
+        model_folder=str(folder),
+        model_folder_exists=folder.is_dir(),
+        # a mirror's address may hold a password
+        environment={
+            name: re.sub(r"//[^/@]*@", "//***@", value)
+            for name, value in settings.all_set().items()
+        },
+    )
+    try:
+        import onnxruntime
+
+        providers: tuple[str, ...] = tuple(onnxruntime.get_available_providers())
+    except Exception as error:  # a broken build fails in many ways; each is worth reporting
+        return replace(facts, ort_error=str(error) or type(error).__name__)
+    cuda = getattr(onnxruntime, "cuda_version", "") or None
+    missing_libraries: tuple[str, ...] = ()
+    if devices and cuda and "CUDAExecutionProvider" in providers:
+        missing_libraries = missing_cuda_libraries(onnxruntime, major(cuda))
+    return replace(
+        facts,
+        ort_version=onnxruntime.__version__,
+        ort_package=getattr(onnxruntime, "package_name", None),
+        ort_cuda=cuda,
+        ort_providers=providers,
+        missing_libraries=missing_libraries,
+    )
+
+
+def _pack_version() -> str:
+    # in ComfyUI the pack is a folder that pip knows nothing of
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    with contextlib.suppress(OSError):
+        match = re.search(r'^version = "(.+)"', project.read_text("utf-8"), re.MULTILINE)
+        if match:
+            return match[1]
+    return _version_of("rembg-sessions") or "unknown"
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
+    versions: dict[str, str] = {}
+    owners: list[str] = []
+    missing: dict[str, int] = {}
+    for distribution in metadata.distributions():
+        # a package whose removal was interrupted has no name
+        name: Any = distribution.metadata["Name"]
+        name = str(name or "").lower().replace("_", "-")
+        if not name.startswith("onnxruntime") or name in versions:
+            continue
+        versions[name] = distribution.version
+        files = [
+            file
+            for file in distribution.files or ()
+            if file.parts[0] == "onnxruntime" and file.suffix != ".pyc"
+        ]
+        # a package without a list of files (from conda, say) is judged by its name
+        if files or (distribution.files is None and name in ("onnxruntime", "onnxruntime-gpu")):
+            owners.append(name)
+        gone = sum(not Path(str(distribution.locate_file(file))).exists() for file in files)
+        if gone:
+            missing[name] = gone
+    return versions, tuple(sorted(owners)), missing
+
+
+def _torch() -> tuple[str | None, str | None]:
+    module: Any = sys.modules.get("torch")
+    if module is not None and hasattr(module, "version"):
+        return str(module.__version__), module.version.cuda
+    try:
+        distribution = metadata.distribution("torch")
+    except metadata.PackageNotFoundError:
+        return None, None
+    # importing torch takes seconds; PyPI's version number does not name the CUDA version
+    path = Path(str(distribution.locate_file("torch/version.py")))
+    with contextlib.suppress(OSError):
+        match = re.search(r"^cuda\b.*= '([\d.]+)'", path.read_text("utf-8"), re.MULTILINE)
+        return distribution.version, match[1] if match else None
+    return distribution.version, None

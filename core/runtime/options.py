@@ -1,0 +1,135 @@
+"""How the graphs of a model are opened: its options, and what ONNX Runtime makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .. import settings
+from ..errors import OptionError
+from .accelerator import host_accelerator
+from .doctor import doctor_command
+from .library import import_onnxruntime, warn_once
+from .providers import CPU, Choice, Request, choose
+
+OPTIMIZATION_LEVELS = {
+    "disable": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """Where and how the graphs of a model run.
+
+    Attributes
+    ----------
+    sess_opts
+        An ``onnxruntime.SessionOptions`` to pass through; its own thread counts win.
+    providers
+        None or ``"Auto"``, a name such as ``"CUDA"``, or ONNX Runtime's own list.
+    cpu_fallback
+        Whether the CPU may take over, with a warning, from a provider asked for by name.
+    runs_on
+        What the caller's other models run on (``"cuda"``, ``"cpu"``, …), for Auto; None
+        asks the machine.
+    device_id
+        Index of the GPU.
+    threads
+        Threads inside one operator and between operators; None reads ``OMP_NUM_THREADS``,
+        0 lets ONNX Runtime choose.
+    optimization
+        One of ``OPTIMIZATION_LEVELS``; None keeps ONNX Runtime's default, all.
+    """
+
+    sess_opts: Any = None
+    providers: Request = None
+    cpu_fallback: bool = True
+    runs_on: str | None = None
+    device_id: int = 0
+    threads: int | None = None
+    optimization: str | None = None
+
+
+def runtime_options(model: str, sess_opts: Any, arguments: Mapping[str, Any]) -> RuntimeOptions:
+    """Return the options that keyword arguments name.
+
+    Parameters
+    ----------
+    model
+        Whose arguments they are, for the message.
+    sess_opts
+        As in :class:`RuntimeOptions`.
+
+    Raises
+    ------
+    OptionError
+        If there is no option of a name.
+    """
+    known = [field.name for field in fields(RuntimeOptions)]
+    unknown = [name for name in arguments if name not in known]
+    if unknown:
+        raise OptionError(
+            f"{model} does not take {' or '.join(unknown)}. Every session takes {', '.join(known)}."
+        )
+    return RuntimeOptions(sess_opts=sess_opts, **arguments)
+
+
+def choose_providers(options: RuntimeOptions) -> Choice:
+    """Choose providers for the installed onnxruntime, and warn where Auto leaves a GPU idle.
+
+    Raises
+    ------
+    OptionError
+        If a provider's name is unknown.
+    RuntimeMissingError
+    """
+    available = import_onnxruntime().get_available_providers()
+    request, device_id = options.providers, options.device_id
+    choice = choose(request, available, options.runs_on, device_id=device_id)
+    if choice.explicit:
+        return choice
+    runs_on = options.runs_on or host_accelerator()
+    choice = choose(request, available, runs_on, device_id=device_id)
+    if runs_on != "cpu" and choice.providers == (CPU,):
+        warn_once(
+            f"This machine has an accelerator ({runs_on}), but the installed onnxruntime "
+            f"has no provider for it: running on the CPU. `{doctor_command()}` tells more."
+        )
+    return choice
+
+
+def session_options(options: RuntimeOptions) -> Any:
+    """Return ONNX Runtime's own session options.
+
+    Raises
+    ------
+    OptionError
+        If an option, or the environment variable, is out of range.
+    RuntimeMissingError
+    """
+    ort = import_onnxruntime()
+    result = options.sess_opts
+    if result is None:
+        result = ort.SessionOptions()
+        result.log_severity_level = 3  # errors; fallbacks are reported by this package
+    threads = settings.threads() if options.threads is None else options.threads
+    if threads is not None:
+        if threads < 0:
+            raise OptionError(f"threads is {threads}; use 0 for automatic or a positive number.")
+        if result.intra_op_num_threads == 0:
+            result.intra_op_num_threads = threads
+        if result.inter_op_num_threads == 0:
+            result.inter_op_num_threads = threads
+    name = options.optimization
+    if name is not None:
+        if name not in OPTIMIZATION_LEVELS:
+            raise OptionError(
+                f"optimization is {name!r}; use one of {', '.join(OPTIMIZATION_LEVELS)}."
+            )
+        level = getattr(ort.GraphOptimizationLevel, OPTIMIZATION_LEVELS[name])
+        result.graph_optimization_level = level
+    return result

@@ -1,0 +1,232 @@
+"""Execution providers: their names, the choice among them, and what the machine can run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..errors import OptionError
+from .doctor import doctor_command
+
+AUTO = "Auto"
+
+PROVIDERS: dict[str, str] = {
+    "CPU": "CPUExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "ROCM": "ROCMExecutionProvider",
+    "DirectML": "DmlExecutionProvider",
+    "OpenVINO": "OpenVINOExecutionProvider",
+    "CoreML": "CoreMLExecutionProvider",
+    "Tensorrt": "TensorrtExecutionProvider",
+    "Azure": "AzureExecutionProvider",
+    "MIGraphX": "MIGraphXExecutionProvider",
+}
+"""Short name to ONNX Runtime's name."""
+
+CHOICES: tuple[str, ...] = (AUTO, *PROVIDERS)
+
+Request = str | Sequence[str | tuple[str, Mapping[str, Any]]] | None
+"""A provider, or several in order of preference, each by either name."""
+
+CPU = PROVIDERS["CPU"]
+_CUDA = PROVIDERS["CUDA"]
+_OPENVINO = PROVIDERS["OpenVINO"]
+
+GPU_PROVIDERS = frozenset(
+    PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "CoreML", "Tensorrt", "MIGraphX")
+)
+"""ONNX Runtime names of those that take video memory."""
+
+_TAKES_DEVICE_ID = frozenset(
+    PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "Tensorrt", "MIGraphX")
+)
+
+# The first one available is taken. A provider stands here only where its driver is certain
+# to be there: the -gpu package lists CUDA on every machine, and trying it without a driver
+# costs seconds and a frightening log. OpenVINO and DirectML come only with packages that are
+# installed on purpose. OpenVINO brings its own CPU kernels, so it runs on every machine that
+# has it (rembg takes it too); a driver that serves CUDA or ROCm on Windows serves DirectML.
+_AUTO_ORDER: dict[str, tuple[str, ...]] = {
+    "cuda": (_CUDA, PROVIDERS["DirectML"], _OPENVINO),
+    "rocm": (PROVIDERS["MIGraphX"], PROVIDERS["ROCM"], PROVIDERS["DirectML"], _OPENVINO),
+    "mps": (PROVIDERS["CoreML"],),
+    "directml": (PROVIDERS["DirectML"], _OPENVINO),
+    "xpu": (_OPENVINO, PROVIDERS["DirectML"]),
+    "cpu": (_OPENVINO,),
+}
+
+_PACKAGES = {
+    "CUDA": "onnxruntime-gpu",
+    "Tensorrt": "onnxruntime-gpu, which also needs NVIDIA's TensorRT libraries",
+    "DirectML": "onnxruntime-directml (Windows)",
+    "OpenVINO": "onnxruntime-openvino",
+    "MIGraphX": "onnxruntime-migraphx (Linux with ROCm)",
+}
+
+_ELSEWHERE = {
+    "ROCM": (
+        "ROCM left onnxruntime in version 1.23: use MIGraphX on Linux or DirectML on Windows."
+    ),
+    "CoreML": "CoreML is only in the macOS builds of onnxruntime.",
+    "Azure": (
+        "Azure is only in the package onnxruntime; it calls remote services and makes none of "
+        "these models faster."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a request comes to.
+
+    Attributes
+    ----------
+    providers
+        Ready for ``onnxruntime.InferenceSession``, in order of preference: names, or
+        (name, options). The CPU is last, exactly once.
+    explicit
+        Whether providers were asked for by name.
+    missing
+        ONNX Runtime names that were asked for and that this onnxruntime does not have.
+    """
+
+    providers: tuple[str | tuple[str, dict[str, Any]], ...]
+    explicit: bool
+    missing: tuple[str, ...] = ()
+
+
+def display_name(ort_name: str) -> str:
+    """Return the short name, ``"CUDA"`` for ``"CUDAExecutionProvider"``."""
+    short = {ort: name for name, ort in PROVIDERS.items()}
+    return short.get(ort_name, ort_name.removesuffix("ExecutionProvider"))
+
+
+def choose(
+    request: Request, available: Sequence[str], runs_on: str | None, *, device_id: int = 0
+) -> Choice:
+    """Choose providers; a pure function.
+
+    Parameters
+    ----------
+    request
+        None or ``"Auto"``; a short name (``"CUDA"``) in any case or ONNX Runtime's own; or a
+        list of those and of (name, options) in order of preference. What follows the CPU in
+        a list is dropped, because the CPU runs every operator itself.
+    available
+        ``onnxruntime.get_available_providers()``.
+    runs_on
+        What torch runs on, or :func:`.accelerator.host_accelerator` without torch. None and
+        devices that ONNX Runtime does not know count as ``"cpu"``.
+    device_id
+        Index of the device, for providers that take one.
+
+    Raises
+    ------
+    OptionError
+        If a name is unknown.
+    """
+    asked = _entries(request, available)
+    entries = list(asked)
+    if not asked:
+        order = _AUTO_ORDER.get((runs_on or "cpu").lower(), _AUTO_ORDER["cpu"])
+        entries.append((next((name for name in order if name in available), CPU), {}))
+    elif len(asked) == 1 and asked[0][0] == PROVIDERS["Tensorrt"] and _CUDA in available:
+        # TensorRT leaves the operators it does not know to the next one in line
+        entries.append((_CUDA, {}))
+
+    chosen: dict[str, dict[str, Any]] = {}
+    missing: list[str] = []
+    cpu: dict[str, Any] = {}
+    for name, given in entries:
+        if name == CPU:
+            cpu = dict(given)
+            break
+        if name not in available:
+            missing.append(name)
+        elif name not in chosen:
+            chosen[name] = {**_device_options(name, runs_on, device_id), **given}
+    chosen[CPU] = cpu
+    return Choice(
+        providers=tuple((name, options) if options else name for name, options in chosen.items()),
+        explicit=bool(asked),
+        missing=tuple(dict.fromkeys(missing)),
+    )
+
+
+def _device_options(name: str, runs_on: str | None, device_id: int) -> dict[str, Any]:
+    if name == _OPENVINO and runs_on == "xpu":
+        # without this OpenVINO runs on the CPU
+        return {"device_type": f"GPU.{device_id}" if device_id else "GPU"}
+    if name in _TAKES_DEVICE_ID and device_id:
+        return {"device_id": device_id}
+    return {}
+
+
+def _entries(request: Any, available: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return (ONNX Runtime name, options) pairs; an empty list means Auto."""
+    items: list[Any] = []
+    if isinstance(request, str):
+        items = [request]
+    elif isinstance(request, Sequence):
+        items = list(cast("Sequence[Any]", request))
+    elif request is not None:
+        raise OptionError(_not_a_provider(request))
+    if len(items) == 1 and isinstance(items[0], str) and _key(items[0]) == _key(AUTO):
+        return []
+    entries: list[tuple[str, Mapping[str, Any]]] = []
+    for item in items:
+        pair = cast("tuple[Any, ...]", item if isinstance(item, tuple) else (item, {}))
+        if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], Mapping):
+            raise OptionError(_not_a_provider(cast("object", item)))
+        entries.append((_resolve(pair[0], available), cast("Mapping[str, Any]", pair[1])))
+    return entries
+
+
+def _not_a_provider(value: object) -> str:
+    return (
+        f"{value!r} is not a provider: give one of {', '.join(CHOICES)}, or a list of names and "
+        "of (name, options) pairs."
+    )
+
+
+def _resolve(name: str, available: Sequence[str]) -> str:
+    names = {_key(key): ort for short, ort in PROVIDERS.items() for key in (short, ort)}
+    if _key(name) in names:
+        return names[_key(name)]
+    if name in available:
+        return name  # an own build of onnxruntime with a provider that is in no table here
+    if _key(name) == _key(AUTO):
+        raise OptionError("Auto stands alone: it cannot be combined with other providers.")
+    close = difflib.get_close_matches(_key(name), [_key(short) for short in CHOICES], 1, 0.5)
+    hint = f" Did you mean {next(s for s in CHOICES if _key(s) == close[0])}?" if close else ""
+    raise OptionError(f"Unknown provider {name!r}.{hint} Use one of {', '.join(CHOICES)}.")
+
+
+def _key(name: str) -> str:
+    return name.strip().casefold().removesuffix("executionprovider")
+
+
+def missing_message(missing: Sequence[str], available: Sequence[str]) -> str:
+    """Explain why requested providers cannot be had, and what to install.
+
+    Parameters
+    ----------
+    missing, available
+        ONNX Runtime names; ``missing`` is that of :class:`Choice`.
+    """
+    wanted = [display_name(name) for name in missing]
+    verb = "was" if len(wanted) == 1 else "were"
+    offered = " and ".join(display_name(name) for name in available)
+    parts = [f"{' and '.join(wanted)} {verb} requested, but this onnxruntime has only {offered}."]
+    parts += [_ELSEWHERE[name] for name in wanted if name in _ELSEWHERE]
+    packages = [f"{name} comes with {_PACKAGES[name]}." for name in wanted if name in _PACKAGES]
+    if packages:
+        parts += packages
+        parts.append(
+            "Uninstall every other onnxruntime package before you install it, because they "
+            "overwrite each other's files."
+        )
+    parts.append(f"`{doctor_command()}` shows what is installed.")
+    return " ".join(parts)

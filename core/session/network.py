@@ -1,0 +1,178 @@
+"""A model that lies in files: on one execution provider, asked through its open graphs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ModelRunError, OptionError
+from ..registry.spec import ModelSpec, Output
+from ..runtime.graph import FLOATS, Graph
+from ..runtime.options import choose_providers, runtime_options, session_options
+from ..runtime.providers import GPU_PROVIDERS
+from ..weights import store
+from .preprocess import input_size_hw, normalize, output_to_alphas
+from .rembg_api import BaseSession
+
+CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
+
+
+class Model:
+    """The files of one model on one execution provider, without what it answers.
+
+    Thread-safe. The weights are found (or downloaded) when it is made; a graph is loaded on
+    first use, can be closed with :meth:`close` and reopens by itself.
+
+    Parameters
+    ----------
+    model_name, sess_opts
+        As rembg passes them: the registry name, and an ``onnxruntime.SessionOptions``.
+    model_path
+        The .onnx file, for the models whose file the user supplies.
+    folders
+        Model folders to look in first; downloads go to the first of them, or to
+        ``$U2NET_HOME`` (default ``~/.u2net``).
+    on_progress
+        Called with (bytes done, bytes total) while downloading; may raise to cancel.
+    **options
+        The other fields of :class:`.runtime.options.RuntimeOptions`.
+
+    Raises
+    ------
+    OptionError, ModelPathError, WeightsError, RuntimeMissingError
+    """
+
+    spec: ClassVar[ModelSpec]
+
+    def __init__(
+        self,
+        model_name: str | None = None,
+        sess_opts: Any = None,
+        *,
+        model_path: str | os.PathLike[str] | None = None,
+        folders: Sequence[Path] = (),
+        on_progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ):
+        self.model_name = model_name or self.spec.name
+        # everything that can be wrong about the options is found before the download
+        runtime = runtime_options(self.model_name, sess_opts, options)
+        choice, own = choose_providers(runtime), session_options(runtime)
+        self.paths = store.locate(self.spec, model_path, folders=folders, on_progress=on_progress)
+        self.graphs = tuple(
+            Graph(path, choice, own, cpu_fallback=runtime.cpu_fallback)
+            for path in self.paths
+            if path.suffix == ".onnx"  # the rest is data that a graph reads by itself
+        )
+        self._stamp = _stamp(self.paths)
+        self.companion: object = None
+        """Whatever the host program wants to live exactly as long as the model."""
+
+    @property
+    def provider(self) -> str:
+        """Short name of the provider really used; opens the model if need be."""
+        return self.graphs[0].provider
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the model is in memory."""
+        return any(graph.is_open for graph in self.graphs)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether it runs, or will try to run, on a provider that takes video memory."""
+        return self.graphs[0].wanted in GPU_PROVIDERS
+
+    @property
+    def size(self) -> int:
+        """Bytes of the weights on disk."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    def is_current(self) -> bool:
+        """Return whether the files on disk are still those the model was made from."""
+        try:
+            return self._stamp == _stamp(self.paths)
+        except OSError:
+            return False
+
+    def open(self) -> None:
+        """Load the model now instead of on first use.
+
+        Raises
+        ------
+        ProviderError, ModelRunError
+        """
+        for graph in self.graphs:
+            _ = graph.session
+
+    def close(self) -> None:
+        """Release the model's memory; the next use opens it again."""
+        for graph in self.graphs:
+            graph.close()
+
+
+def _stamp(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    stats = [path.stat() for path in paths]
+    return [(stat.st_mtime_ns, stat.st_size) for stat in stats]
+
+
+class NetworkSession(Model, BaseSession):
+    """A network that finds the foreground of a picture. Arguments: see :class:`Model`."""
+
+    def _find_alphas(
+        self, image: Image.Image, *, sam_prompt: object, cloth_category: str | None
+    ) -> list[NDArray[np.float32]]:
+        if sam_prompt is not None:
+            raise OptionError(f"{self.spec.name} does not take a sam_prompt; use a sam model.")
+        if cloth_category is not None:
+            _check_category(self.spec, cloth_category)
+        graph = self.graphs[0]
+        size_hw = input_size_hw(self.spec, (image.height, image.width))
+        if self.spec.custom:
+            size_hw = _declared_size(graph) or size_hw
+        array = normalize(
+            image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
+        )
+        name = graph.inputs()[0][0]
+        alphas = output_to_alphas(graph.run({name: array})[0], self.spec)
+        if cloth_category is None:
+            return alphas
+        if cloth_category == "attire":
+            return [np.maximum.reduce(alphas)]
+        return [alphas[CLOTH_CATEGORIES.index(cloth_category)]]
+
+
+def _check_category(spec: ModelSpec, category: str) -> None:
+    if spec.output is not Output.LABELS:
+        raise OptionError(f"{spec.name} does not find clothes; use u2net_cloth_seg.")
+    if category not in CLOTH_CATEGORIES:
+        allowed = ", ".join(CLOTH_CATEGORIES)
+        raise OptionError(f"{category!r} is not a cloth category; use one of {allowed}.")
+
+
+def _declared_size(graph: Graph) -> tuple[int, int] | None:
+    """Return the (height, width) that a user's file declares, where it fixes one.
+
+    Raises
+    ------
+    ModelRunError
+        If it does not take a picture.
+    """
+    inputs = graph.inputs()
+    _, shape, kind = inputs[0]
+    is_picture = len(shape) == 4 and not (isinstance(shape[1], int) and shape[1] != 3)
+    if len(inputs) > 1 or not is_picture or kind not in FLOATS:
+        takes = ", ".join(f"{name}: {kind} {shape}" for name, shape, kind in inputs)
+        raise ModelRunError(
+            f"{graph.path.name} is not a background removal model: it takes {takes}, and not one "
+            "picture, tensor(float) [1, 3, height, width]. Choose another file."
+        )
+    if isinstance(shape[2], int) and isinstance(shape[3], int):
+        return shape[2], shape[3]
+    return None

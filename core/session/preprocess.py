@@ -1,0 +1,111 @@
+"""From a picture to the network's input, and from its output to alpha."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ModelRunError
+from ..imaging.resample import resize
+from ..registry.spec import ModelSpec, Output
+
+# Networks of free input size accept very long pictures only up to this ratio.
+_MAX_ASPECT = 4
+
+
+def input_size_hw(spec: ModelSpec, image_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) that the network wants for a picture of ``image_hw``."""
+    if spec.size_hw is not None:
+        return spec.size_hw
+    short = spec.short_side or 512
+    scale = short / min(image_hw)
+
+    def side(pixels: int) -> int:
+        return max(32, round(min(pixels * scale, short * _MAX_ASPECT)) // 32 * 32)
+
+    return side(image_hw[0]), side(image_hw[1])
+
+
+def normalize(
+    image: Image.Image,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    size_hw: tuple[int, int],
+    *,
+    scale_by_max: bool = True,
+) -> NDArray[np.float32]:
+    """Resize a picture and shift its values to what the network was trained on.
+
+    Parameters
+    ----------
+    image
+        Any mode; converted to RGB.
+    mean, std
+        Per channel, for values in 0..1.
+    size_hw
+        Network input (height, width).
+    scale_by_max
+        Divide by the brightest value of the resized picture (rembg) instead of by 255.
+
+    Returns
+    -------
+    ndarray
+        float32 (1, 3, H, W).
+    """
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    pixels = np.asarray(resize(rgb, size_hw))
+    highest = max(float(pixels.max()), 1e-6) if scale_by_max else 255.0
+    levels = np.arange(256) / highest  # 256 possible values: compute each once
+    result = np.empty((1, 3, *size_hw), np.float32)
+    for channel in range(3):
+        table = ((levels - mean[channel]) / std[channel]).astype(np.float32)
+        np.take(table, pixels[..., channel], out=result[0, channel])
+    return result
+
+
+def output_to_alphas(output: NDArray[Any], spec: ModelSpec) -> list[NDArray[np.float32]]:
+    """Turn the network's first output into alpha.
+
+    Parameters
+    ----------
+    output
+        (1, C, h, w); C = 1, or one score per class for :attr:`Output.LABELS`.
+
+    Returns
+    -------
+    list of ndarray
+        float32 (h, w), 0 background .. 1 foreground. One array; for labels one per class
+        without the background class.
+
+    Raises
+    ------
+    ModelRunError
+        If the output has another shape or holds NaN or infinity.
+    """
+    if output.ndim != 4 or output.shape[0] != 1:
+        raise ModelRunError(
+            f"{spec.name} answered with shape {tuple(output.shape)}; expected (1, C, H, W). "
+            "The file is not a model of this kind: choose the matching model name."
+        )
+    if not np.isfinite(output).all():
+        raise ModelRunError(
+            f"{spec.name} answered with NaN or infinity. Half-precision models overflow on "
+            "some devices: choose the full-precision model, or the CPU provider."
+        )
+    if spec.output is Output.LABELS:
+        winner = output[0].argmax(axis=0)
+        return [(winner == label).astype(np.float32) for label in range(1, output.shape[1])]
+    alpha = output[0, 0].astype(np.float32)
+    if spec.output is Output.LOGITS:
+        # exp of large numbers overflows to infinity, which 1 / (1 + inf) turns into 0
+        with np.errstate(over="ignore"):
+            alpha = 1 / (1 + np.exp(-alpha))
+    if spec.min_max:
+        low, high = float(alpha.min()), float(alpha.max())
+        if high == low:
+            return [np.zeros_like(alpha)]  # nothing stands out: no foreground
+        alpha = (alpha - low) / (high - low)
+    return [np.clip(alpha, 0, 1)]

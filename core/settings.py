@@ -1,0 +1,85 @@
+"""The environment variables that change what the pack does: the one module that reads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from .errors import OptionError
+
+VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "U2NET_HOME": "where Python and the shell store models",
+        "REMBG_HOME": "another folder of rembg's, looked into for models",
+        "XDG_DATA_HOME": "where rembg's folders lie, looked into for models",
+        "HF_ENDPOINT": "a mirror of Hugging Face",
+        "HF_HUB_OFFLINE": "never download",
+        "REMBG_SESSIONS_OFFLINE": "never download",
+        "MODEL_CHECKSUM_DISABLED": "accept files whose size or hash differ from the registry",
+        "OMP_NUM_THREADS": "CPU threads",
+        "CUDA_VISIBLE_DEVICES": "the NVIDIA GPUs that may be used",
+    }
+)
+"""Every variable that is read, and what it is for."""
+
+
+def value(name: str) -> str | None:
+    """Return what a variable of ``VARIABLES`` is set to; None if it is not set."""
+    return os.environ.get(name) if name in VARIABLES else None
+
+
+def all_set() -> dict[str, str]:
+    """Return the variables that are set, in the order of ``VARIABLES``."""
+    found = {name: value(name) for name in VARIABLES}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def offline_reason() -> str | None:
+    """Say which variable forbids downloads; None if none does."""
+    for name in ("HF_HUB_OFFLINE", "REMBG_SESSIONS_OFFLINE"):
+        if (value(name) or "").upper() in ("1", "ON", "YES", "TRUE"):
+            return f"{name} is set"
+    return None
+
+
+def checksum_disabled() -> bool:
+    """Return whether ``MODEL_CHECKSUM_DISABLED`` is set; as in rembg, to whatever."""
+    return value("MODEL_CHECKSUM_DISABLED") is not None
+
+
+def threads() -> int | None:
+    """Return how many CPU threads ``OMP_NUM_THREADS`` asks for; None if it does not.
+
+    Raises
+    ------
+    OptionError
+        If it is not a whole number.
+    """
+    text = value("OMP_NUM_THREADS") or ""
+    outermost = text.split(",")[0].strip()  # OpenMP allows one number per nesting level
+    if not text.strip():
+        return None
+    if not outermost.isdecimal():
+        raise OptionError(f"OMP_NUM_THREADS is {text!r}; set it to a whole number, or unset it.")
+    return int(outermost)
+
+
+def home() -> Path:
+    """Return where Python and the shell store models: $U2NET_HOME or ~/.u2net."""
+    return Path(value("U2NET_HOME") or "~/.u2net").expanduser()
+
+
+def rembg_homes() -> list[Path]:
+    """Return where rembg may keep its models, a folder for each."""
+    xdg = value("XDG_DATA_HOME")
+    homes = [value("REMBG_HOME"), xdg and f"{xdg}/rembg", "~/.rembg"]
+    return [Path(path).expanduser() for path in homes if path]
+
+
+def flat_homes() -> list[Path]:
+    """Return where rembg kept its models, all in one folder."""
+    xdg = value("XDG_DATA_HOME")
+    homes = ["~/.u2net", xdg and f"{xdg}/.u2net"]
+    return [Path(path).expanduser() for path in homes if path]

@@ -1,0 +1,129 @@
+"""Puts one file of weights in place: one process at a time, its sources in turn."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..errors import WeightsError
+from ..registry.spec import WeightFile
+from .sources import by_hand, check_room, on_disk, sources
+from .transfer import CHUNK, Report, SourceFailed, Transfer, part_path, write_all
+
+LOCK_WAIT = 0.5
+"""Seconds between two looks at a lock that another process holds."""
+
+_log = logging.getLogger("rembg_sessions")
+
+
+def place(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Report) -> bool:
+    """Download a file to ``target``, unless it is there once no other process works on it.
+
+    Parameters
+    ----------
+    parts
+        Parts of the file that are on this machine, by name; they are used and kept.
+    report
+        Called at least once per MiB, and while waiting for the network or another process.
+        What it raises ends the download and is passed on unchanged; the next call continues.
+
+    Returns
+    -------
+    bool
+        True if it was downloaded, and is verified; False if it was there.
+
+    Raises
+    ------
+    WeightsError
+        If no source gives the right file, or the disk does not take it.
+    """
+    with on_disk(file, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file, target, report):
+        # A link that leads nowhere is somebody's file, too.
+        if os.path.lexists(target):
+            return False
+        spent: list[Path] = []
+        if file.parts:
+            spent = _join(file, target, parts, report)
+        else:
+            _fetch(file, target, report)
+        with on_disk(file, target):
+            part_path(target).replace(target)
+            for path in spent:
+                path.unlink()
+    return True
+
+
+@contextmanager
+def _locked(file: WeightFile, target: Path, report: Report) -> Generator[None, None, None]:
+    """Hold the lock of a target file, reporting while another process has it."""
+    from huggingface_hub.utils import WeakFileLock
+
+    with ExitStack() as stack:
+        for turn in itertools.count():
+            report(0, file.size or 0)
+            try:
+                stack.enter_context(WeakFileLock(f"{target}.lock", timeout=LOCK_WAIT))
+                break
+            except TimeoutError:
+                if turn == 0:
+                    _log.info("Waiting for another process that downloads %s", target)
+            except OSError:
+                with on_disk(file, target):
+                    raise
+        yield
+
+
+def _join(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Report) -> list[Path]:
+    """Write a file from its parts to its .part; return those parts that were downloaded."""
+    downloaded: list[Path] = []
+    pieces: list[Path] = []
+    for row in file.parts:
+        path = parts.get(row.file)
+        if path is None:
+            beside = target.with_name(row.file)
+            _fetch(row, beside, report)
+            path = part_path(beside)
+            downloaded.append(path)
+        pieces.append(path)
+    with on_disk(file, target):
+        total = sum(path.stat().st_size for path in pieces)
+    check_room(file, target, total)
+    done = 0
+    with ExitStack() as stack:
+        with on_disk(file, target):
+            whole = stack.enter_context(part_path(target).open("wb", buffering=0))
+        for path in pieces:
+            with on_disk(file, target):
+                piece = stack.enter_context(path.open("rb"))
+            while True:
+                report(done, total)
+                with on_disk(file, target):
+                    data = piece.read(CHUNK)
+                    write_all(whole, data)
+                if not data:
+                    break
+                done += len(data)
+    return downloaded
+
+
+def _fetch(file: WeightFile, target: Path, report: Report) -> None:
+    """Download a file to its .part, whole and verified, from the first source that gives it."""
+    failures: list[str] = []
+    for url, hub in sources(file):
+        try:
+            Transfer(url, hub, file, target, report).run()
+        except SourceFailed as exc:
+            failures.append(f"{url} {exc}")
+            _log.warning("%s: %s", file.file, failures[-1])
+        else:
+            return
+    lines = "\n".join(f"- {failure}" for failure in failures) or "- no source is known"
+    raise WeightsError(
+        f"{file.file} could not be downloaded to {target}:\n{lines}\n{by_hand(file, target)}"
+    )

@@ -1,0 +1,311 @@
+"""Finds, verifies and fetches the files of a model.
+
+Files that are already on the machine are used where they lie: in the caller's folders, in
+rembg's, or where somebody put them by hand. Only what is missing is downloaded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from .. import settings
+from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
+from ..registry.spec import ModelSpec, Output, WeightFile
+from .download import place
+from .sources import expectation, mismatch, urls
+from .transfer import Report
+
+# rembg keeps every size of these in one folder.
+_REMBG_FOLDERS = {Output.SAM: "sam", Output.MATTE: "vitmatte"}
+
+_log = logging.getLogger("rembg_sessions")
+_verified: set[tuple[object, ...]] = set()
+
+
+def search_folders(spec: ModelSpec, folders: Sequence[Path] = ()) -> list[Path]:
+    """Return every folder where files of a model are looked for, in order.
+
+    Parameters
+    ----------
+    folders
+        The caller's own folders, for example ComfyUI's; they come first.
+    """
+    home = settings.home()
+    names = dict.fromkeys([spec.name, _REMBG_FOLDERS.get(spec.output, spec.name)])
+    per_model = [
+        root / "models" / name for root in (home, *settings.rembg_homes()) for name in names
+    ]
+    return list(dict.fromkeys([*map(Path, folders), home, *per_model, *settings.flat_homes()]))
+
+
+def find(spec: ModelSpec, folders: Sequence[Path] = ()) -> tuple[Path, ...] | None:
+    """Look for a model's files, offline; only their sizes are checked.
+
+    Returns
+    -------
+    tuple of Path or None
+        One path per row of ``spec.weights``, in that order; None unless all are there. Empty
+        for a model that has no weights of its own.
+    """
+    found: dict[str, Path] = {}
+    for group in _groups(spec):
+        for paths in _copies(group, search_folders(spec, folders)):
+            sizes = [(_size(path), expectation(file)[0]) for file, path in paths]
+            if all(expected in (None, size) for size, expected in sizes):
+                found.update({file.file: path for file, path in paths})
+                break
+        else:
+            return None
+    return tuple(found[file.file] for file in spec.weights)
+
+
+def verify(path: Path, file: WeightFile) -> None:
+    """Check size and hash of a file; one that was verified before is not read again.
+
+    Raises
+    ------
+    WeightsError
+        If they differ from the registry's. ``MODEL_CHECKSUM_DISABLED`` in the environment
+        switches the check off.
+    """
+    try:
+        stamp = _stamp(path, file)
+        if stamp in _verified:
+            return
+        fault = mismatch(path, file)
+    except OSError as exc:
+        raise WeightsError(
+            f"{path} cannot be read ({exc.strerror or exc}). Check its permissions, or delete it "
+            "to have it downloaded again."
+        ) from exc
+    if fault is None:
+        _verified.add(stamp)
+        return
+    raise WeightsError(
+        f"{path} is damaged or not the registered file: it {fault}. Delete it to have it "
+        "downloaded again; to use a file of your own, take the models u2net_custom, dis_custom "
+        "or ben_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this "
+        "check."
+    )
+
+
+def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:
+    stat = path.stat()
+    return (os.path.realpath(path), stat.st_size, stat.st_mtime_ns, expectation(file))
+
+
+def locate(
+    spec: ModelSpec,
+    model_path: str | os.PathLike[str] | None = None,
+    *,
+    folders: Sequence[Path] = (),
+    on_progress: Report | None = None,
+) -> tuple[Path, ...]:
+    """Return the files of a model: the user's own, or verified ones, downloaded if need be.
+
+    Parameters
+    ----------
+    model_path
+        The user's file, for the models that have none of their own; see :func:`custom_path`.
+    folders, on_progress
+        See :func:`ensure`.
+
+    Raises
+    ------
+    OptionError
+        If a ``model_path`` is given for a model that has files of its own, or needs none.
+    ModelPathError, WeightsError
+    """
+    if spec.custom:
+        return (custom_path(model_path, folders),)
+    if model_path is not None:
+        raise OptionError(
+            f"{spec.name} has its own file and does not take a model_path. For your own file "
+            "use u2net_custom, dis_custom or ben_custom."
+        )
+    return ensure(spec, folders=folders, on_progress=on_progress)
+
+
+def ensure(
+    spec: ModelSpec,
+    *,
+    folders: Sequence[Path] = (),
+    download: bool = True,
+    on_progress: Report | None = None,
+) -> tuple[Path, ...]:
+    """Return verified files of a model, downloading those that are nowhere on this machine.
+
+    Parameters
+    ----------
+    folders
+        The caller's own folders. Downloads go to the first; without any, to $U2NET_HOME.
+    download
+        False forbids downloads, as do ``HF_HUB_OFFLINE`` and ``REMBG_SESSIONS_OFFLINE=1``.
+    on_progress
+        Called with (bytes done, bytes in total) of the file being downloaded, the total 0
+        while unknown; at least once per MiB, and every other second while nothing arrives
+        or another process downloads the same file. What it raises cancels: it is passed on
+        unchanged, and the next call continues.
+
+    Returns
+    -------
+    tuple of Path
+        One path per row of ``spec.weights``, in that order.
+
+    Raises
+    ------
+    OfflineError
+        If a file is missing and downloads are switched off.
+    WeightsError
+        If a file found is damaged and no good copy is known, or a download failed. Files
+        that were there before are never overwritten.
+    """
+    where = search_folders(spec, folders)
+    found: dict[str, Path] = {}
+    for group in _groups(spec):
+        found.update(_good_copy(group, where))
+    folder = Path(folders[0]) if folders else settings.home()
+    missing = {file: folder / file.file for file in spec.weights if file.file not in found}
+    parts: dict[str, Path] = {}
+    needed: list[WeightFile] = []
+    for file, target in missing.items():
+        for part in file.parts:
+            parts.update(_good_copy((part,), where))
+        if not os.path.lexists(target):
+            needed += [part for part in file.parts or (file,) if part.file not in parts]
+    reason = _offline_reason(download) if needed else None
+    if reason:
+        lines = "\n".join(f"- {file.file} from {urls(file)}" for file in needed)
+        raise OfflineError(
+            f"The model {spec.name} is not installed, and downloads are switched off "
+            f"({reason}). Switch them on, or put into the folder {folder}:\n{lines}"
+        )
+    for file, target in missing.items():
+        if place(file, target, parts, on_progress or _silent):
+            _verified.add(_stamp(target, file))
+        else:
+            verify(target, file)
+        found[file.file] = target
+    return tuple(found[file.file] for file in spec.weights)
+
+
+def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Path] = ()) -> Path:
+    """Return the real path of a user's own model file.
+
+    Parameters
+    ----------
+    model_path
+        A path, or a name that is looked up in the model folders first.
+    folders
+        Folders that are allowed besides $U2NET_HOME, ~/.u2net and rembg's own.
+
+    Raises
+    ------
+    ModelPathError
+        If it is missing, or lies outside the model folders, also by ``..`` or a symbolic link.
+    """
+    homes = (settings.home(), *settings.flat_homes(), *settings.rembg_homes())
+    roots = list(dict.fromkeys([*map(Path, folders), *homes]))
+    allowed = ", ".join(map(str, roots))
+    if model_path is None or not os.fspath(model_path):
+        raise ModelPathError(
+            f"model_path is required: the path of a model file in one of the folders {allowed}."
+        )
+    asked = Path(model_path)
+    missing = outside = False
+    try:
+        path = asked.expanduser()
+        real_roots = [root.resolve() for root in roots]
+        for candidate in [*(root / path for root in roots), path]:
+            real = candidate.resolve()
+            within = any(real.is_relative_to(root) for root in real_roots)
+            exists = real.is_file()
+            if within and exists:
+                return real
+            missing = missing or within
+            outside = outside or exists
+    except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a null character
+        raise ModelPathError(f"model_path {str(asked)!r} is not usable: {exc}.") from exc
+    if missing and not outside:
+        raise ModelPathError(
+            f"model_path {str(asked)!r} is not a file. Put the model file into one of the folders "
+            f"{allowed}, and give its name."
+        )
+    raise ModelPathError(
+        f"model_path {str(asked)!r} leads outside the model folders. Put the file itself, not a "
+        f"link, into one of the folders {allowed}."
+    )
+
+
+def _groups(spec: ModelSpec) -> list[tuple[WeightFile, ...]]:
+    """Return the files of a model, those together that must share a folder.
+
+    ONNX Runtime looks for external data beside the .onnx file; ours are those joined from
+    parts, and named after the .onnx file they belong to.
+    """
+    data = [file for file in spec.weights if file.parts]
+    groups: list[tuple[WeightFile, ...]] = []
+    for file in spec.weights:
+        if file not in data:
+            stem = Path(file.file).stem
+            groups.append((file, *(d for d in data if d.file.startswith(stem))))
+    paired = set(itertools.chain(*groups))
+    return [*groups, *((d,) for d in data if d not in paired)]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _copies(
+    group: Sequence[WeightFile], where: Sequence[Path]
+) -> Iterator[list[tuple[WeightFile, Path]]]:
+    """Yield every complete set of a group's files, each set from one folder."""
+    for folder in where:
+        choices: list[list[tuple[WeightFile, Path]]] = []
+        for file in group:
+            # Files downloaded in a browser carry the name in the URL.
+            theirs = unquote(PurePosixPath(urlsplit(file.url or "").path).name)
+            names = dict.fromkeys([file.file, theirs or file.file])
+            paths = [folder / name for name in names]
+            choices.append([(file, path) for path in paths if _size(path) is not None])
+        yield from map(list, itertools.product(*choices))
+
+
+def _good_copy(group: Sequence[WeightFile], where: Sequence[Path]) -> dict[str, Path]:
+    """Return the first verified set of a group's files, or nothing if there is no set at all."""
+    faults: list[WeightsError] = []
+    for paths in _copies(group, where):
+        try:
+            for file, path in paths:
+                verify(path, file)
+        except WeightsError as exc:
+            faults.append(exc)
+            continue
+        for fault in faults:
+            _log.warning("%s Using %s.", fault, ", ".join(str(path) for _, path in paths))
+        return {file.file: path for file, path in paths}
+    if faults:
+        raise WeightsError("\n".join(map(str, faults)))
+    return {}
+
+
+def _offline_reason(download: bool) -> str | None:
+    from huggingface_hub import constants
+
+    if not download:
+        return "by the caller: download=False"
+    # a program may have switched the library's own switch
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else settings.offline_reason()
+
+
+def _silent(done: int, total: int) -> None:
+    pass

@@ -1,0 +1,315 @@
+"""The command line, called in process; one test runs it as a program."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rembg_sessions.core import cli, sessions
+from rembg_sessions.core.cli import cutout
+
+RED = (200, 30, 40)
+
+
+class Stub:
+    """A session that takes the left half for foreground."""
+
+    provider = "CPU"
+
+    def open(self):
+        pass
+
+    def predict(self, image, **options):
+        mask = np.zeros((image.height, image.width), np.uint8)
+        mask[:, : image.width // 2] = 255
+        return [Image.fromarray(mask)]
+
+
+@pytest.fixture(autouse=True)
+def stub(monkeypatch):
+    asked = []
+    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: asked.append((a, k)) or Stub())
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    for name in ("a.png", "b.jpg", "sub/c.webp"):
+        Image.new("RGB", (40, 20), RED).save(source / name)
+    (source / "note.txt").write_text("not a picture")
+    return source
+
+
+def test_file_to_file(folder, tmp_path):
+    target = tmp_path / "out" / "a.png"
+    assert cli.main(["cutout", str(folder / "a.png"), str(target)]) == 0
+    result = Image.open(target)
+    assert result.mode == "RGBA"
+    assert result.getpixel((5, 5)) == (*RED, 255)
+    assert result.getpixel((35, 5)) == (0, 0, 0, 0)
+    assert not list(target.parent.glob("*.part"))
+
+
+def test_existing_output_needs_overwrite(folder, tmp_path, capsys):
+    target = tmp_path / "a.png"
+    target.write_bytes(b"precious")
+    assert cli.main(["cutout", str(folder / "a.png"), str(target)]) == 1
+    assert target.read_bytes() == b"precious"
+    assert "--overwrite" in capsys.readouterr().err
+    assert cli.main(["cutout", str(folder / "a.png"), str(target), "--overwrite"]) == 0
+    assert Image.open(target).size == (40, 20)
+
+
+def test_folder_goes_on_after_a_bad_file(folder, tmp_path, capsys):
+    (folder / "bad.png").write_bytes(b"no picture")
+    target = tmp_path / "out"
+    assert cli.main(["cutout", str(folder), str(target)]) == 1
+    done = sorted(str(path.relative_to(target)) for path in target.rglob("*.*"))
+    assert done == ["a.png", "b.png", "sub/c.png"]
+    error = capsys.readouterr().err
+    assert "bad.png" in error
+    assert "3 cut out" in error
+    assert "1 failed" in error
+
+
+def test_folder_keeps_existing_outputs(folder, tmp_path, capsys):
+    target = tmp_path / "out"
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    (target / "a.png").write_bytes(b"precious")
+    (target / "b.png").unlink()
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    assert (target / "a.png").read_bytes() == b"precious"
+    assert (target / "b.png").is_file()
+    assert "2 outputs exist" in capsys.readouterr().err
+
+
+def test_same_folder_is_refused(folder, capsys):
+    assert cli.main(["cutout", str(folder), str(folder)]) == 1
+    assert "same folder" in capsys.readouterr().err
+
+
+def test_a_bomb_stops_no_folder(folder, tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (300, 300)).save(folder / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    assert cli.main(["cutout", str(folder), str(tmp_path / "out")]) == 1
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 3
+    assert "bomb.png" in capsys.readouterr().err
+
+
+def test_a_second_run_finds_new_files_of_the_same_stem(folder, tmp_path):
+    target = tmp_path / "out"
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    Image.new("RGB", (8, 8), (0, 0, 255)).save(folder / "a.webp")
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    assert {path.name for path in target.glob("a*")} == {"a.png", "a.webp.png"}
+
+
+def test_folder_into_itself_does_not_cut_its_outputs(folder):
+    inside = folder / "out"
+    assert cli.main(["cutout", str(folder), str(inside)]) == 0
+    assert cli.main(["cutout", str(folder), str(inside), "--overwrite"]) == 0
+    assert not (inside / "out").exists()
+
+
+def test_names_that_differ_by_suffix_only(folder, tmp_path):
+    Image.new("RGB", (8, 8), (0, 0, 255)).save(folder / "a.jpg")
+    target = tmp_path / "out"
+    assert cli.main(["cutout", str(folder), str(target)]) == 0
+    assert {path.name for path in target.glob("a*")} == {"a.png", "a.png.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--bgcolor", "nonsense"], "colour"),
+        (["--max-size", "0"], "max_size"),
+        (["--suffix", ".nope"], "not an image format"),
+        (["--suffix", ".psd"], "not an image format"),  # Pillow reads it only
+    ],
+)
+def test_bad_arguments(folder, tmp_path, capsys, arguments, said):
+    target = tmp_path / f"x{arguments[1] if arguments[0] == '--suffix' else '.png'}"
+    assert cli.main(["cutout", str(folder / "a.png"), str(target), *arguments]) == 1
+    assert said in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_jpeg_needs_a_background(folder, tmp_path, capsys):
+    target = tmp_path / "x.jpg"
+    assert cli.main(["cutout", str(folder / "a.png"), str(target)]) == 1
+    assert "--bgcolor" in capsys.readouterr().err
+    assert cli.main(["cutout", str(folder / "a.png"), str(target), "--bgcolor", "white"]) == 0
+    assert Image.open(target).getpixel((35, 5)) == (255, 255, 255)
+
+
+def test_only_mask(folder, tmp_path):
+    target = tmp_path / "mask.png"
+    assert cli.main(["cutout", str(folder / "a.png"), str(target), "--only-mask"]) == 0
+    assert Image.open(target).mode == "L"
+
+
+def test_missing_input(tmp_path, capsys):
+    assert cli.main(["cutout", str(tmp_path / "gone.png"), str(tmp_path / "x.png")]) == 1
+    assert "gone.png" in capsys.readouterr().err
+
+
+def test_streams(folder, monkeypatch):
+    class Stream:
+        def __init__(self, data=b""):
+            self.buffer = io.BytesIO(data)
+
+        def write(self, text):
+            raise AssertionError(f"text among the picture's bytes: {text!r}")
+
+    output = Stream()
+    monkeypatch.setattr(sys, "stdin", Stream((folder / "a.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdout", output)
+    assert cli.main(["cutout", "-", "-"]) == 0
+    assert Image.open(output.buffer).mode == "RGBA"
+
+
+def test_options_reach_the_session(folder, tmp_path, stub):
+    arguments = ["--providers", "CUDA", "--no-cpu-fallback", "--threads", "3", "-m", "isnet-anime"]
+    assert cli.main(["cutout", str(folder / "a.png"), str(tmp_path / "x.png"), *arguments]) == 0
+    (model,), options = stub[0]
+    assert model == "isnet-anime"
+    assert options["providers"] == "CUDA"
+    assert options["cpu_fallback"] is False
+    assert options["threads"] == 3
+
+
+# -- alpha matting ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the command hands to remove."""
+    calls = []
+
+    def remove(picture, **options):
+        calls.append(options)
+        return picture.convert("RGBA")
+
+    monkeypatch.setattr(cutout, "remove", remove)
+    return calls
+
+
+def cut_out(folder, tmp_path, *arguments):
+    return cli.main(["cutout", str(folder / "a.png"), str(tmp_path / "cut.png"), *arguments])
+
+
+def test_matting_options_reach_remove(folder, tmp_path, asked):
+    arguments = "--matting-method guided --alpha-matting-scale-erode --alpha-matting-erode-size 20"
+    assert cut_out(folder, tmp_path, *arguments.split()) == 0
+    (options,) = asked
+    assert options["matting_method"] == "guided"
+    assert options["alpha_matting_scale_erode"] is True
+    assert options["alpha_matting_erode_size"] == 20
+    assert options["edge_colours"] == "estimated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "method", "edge_colours", "putalpha"),
+    [
+        ("", None, "estimated", False),
+        ("--decontaminate", None, "estimated", False),
+        ("--putalpha", None, None, True),
+        ("--edge-colours naive", None, "naive", False),
+        ("--alpha-matting", "closed-form", "estimated", False),
+        ("--alpha-matting --putalpha", "closed-form", "original", True),
+        ("--matting-method pymatting", "pymatting", None, False),
+        ("--matting-method pymatting --decontaminate", "pymatting", "estimated", False),
+    ],
+)
+def test_colours_and_methods(folder, tmp_path, asked, arguments, method, edge_colours, putalpha):
+    assert cut_out(folder, tmp_path, *arguments.split()) == 0
+    (options,) = asked
+    found = options["matting_method"], options["edge_colours"], options["putalpha"]
+    assert found == (method, edge_colours, putalpha)
+
+
+def test_a_trimap_opens_no_model(folder, tmp_path, stub):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
+    picture.save(folder / "a.png")
+    trimap = np.full((20, 40), 128, np.uint8)
+    trimap[:, :5], trimap[:, 35:] = 255, 0
+    Image.fromarray(trimap).save(tmp_path / "trimap.png")
+    assert cut_out(folder, tmp_path, "--trimap", str(tmp_path / "trimap.png")) == 0
+    assert not stub
+    alpha = np.asarray(Image.open(tmp_path / "cut.png").getchannel("A"))
+    assert (alpha[:, :5] == 255).all() and (alpha[:, 35:] == 0).all()
+    assert len(np.unique(alpha)) > 2
+
+
+def test_a_trimap_is_for_one_picture(folder, tmp_path, capsys):
+    assert cli.main(["cutout", str(folder), str(tmp_path / "out"), "--trimap", "x.png"]) == 1
+    assert "--trimap belongs to one picture" in capsys.readouterr().err
+    assert cut_out(folder, tmp_path, "--trimap", str(tmp_path / "none.png")) == 1
+    assert "There is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--vitmatte", "--vitmatte-model", "base-composition-1k"],
+        ["--vitmatte-model", "base-composition-1k"],
+        ["--matting-method", "vitmatte", "--vitmatte-model", "base-composition-1k"],
+    ],
+    ids=" ".join,
+)
+def test_vitmatte_is_opened_with_the_options_of_models(
+    folder, tmp_path, asked, monkeypatch, arguments
+):
+    opened = []
+    monkeypatch.setattr(cutout, "get_vitmatte", lambda *a, **k: opened.append((a, k)) or Stub())
+    assert cut_out(folder, tmp_path, *arguments, "--providers", "CPU", "--threads", "1") == 0
+    ((name,), options) = opened[0]
+    assert name == "base-composition-1k"
+    assert (options["providers"], options["threads"]) == ("CPU", 1)
+    assert isinstance(asked[0]["vitmatte_model"], Stub)
+    assert asked[0]["matting_method"] == "vitmatte"
+
+
+def test_methods_that_contradict_each_other(folder, tmp_path, capsys):
+    assert cut_out(folder, tmp_path, "--matting-method", "fast", "--vitmatte-model",
+                   "base-composition-1k") == 1  # fmt: skip
+    assert "choose one" in capsys.readouterr().err
+
+
+def test_models_lists_every_model(capsys):
+    assert cli.main(["models"]) == 0
+    output = capsys.readouterr().out
+    for name in sessions:
+        assert f"\n{name} " in output
+    assert "CC BY-NC" in output
+
+
+def test_download_refuses_unknown_and_custom(capsys):
+    assert cli.main(["download", "u2netq"]) == 1
+    assert "u2netp" in capsys.readouterr().err
+    assert cli.main(["download", "u2net_custom"]) == 1
+    assert "supply" in capsys.readouterr().err
+
+
+def test_as_a_program():
+    command = [sys.executable, "-m", "rembg_sessions.core.cli", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "onnxruntime" in done.stdout
+    usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)
+    assert usage.returncode == 2
+
+
+def test_options_of_the_backdrop(folder, tmp_path, stub, capsys):
+    source, target = str(folder / "a.png"), str(tmp_path / "x.png")
+    options = ["--tolerance", "9", "--soft-edge", "3", "--keep-shadow", "--no-holes", "--strict"]
+    assert cli.main(["cutout", source, target, "-m", "backdrop", *options]) == 0
+    given = {name: stub[-1][1][name] for name in ("tolerance", "soft_edge", "keep_shadow", "holes")}
+    assert given == {"tolerance": 9, "soft_edge": 3, "keep_shadow": True, "holes": False}
+    assert stub[-1][1]["strict"] is True
+    assert cli.main(["cutout", source, str(tmp_path / "y.png"), "--no-holes"]) == 1
+    assert "Only the model backdrop takes no-holes" in capsys.readouterr().err

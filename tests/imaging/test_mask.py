@@ -1,0 +1,154 @@
+"""Cleaning masks up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from rembg_sessions.core.errors import OptionError
+from rembg_sessions.core.imaging import mask
+
+bg = pytest.importorskip("rembg.bg", reason="rembg 2.0.86 needs Python 3.11")
+
+SIZES = [
+    *[(h, w) for h in (1, 2, 3, 7) for w in (1, 2, 5, 16, 33)],
+    *[(15, 17), (16, 16), (31, 48), (97, 3), (100, 131), (129, 257)],
+]
+
+
+def blob(height, width, seed=0):
+    """Grey shapes with soft edges, from the border to the middle."""
+    noise = np.random.default_rng(seed).normal(size=(height, width))
+    smooth = ndimage.gaussian_filter(noise, 4, mode="wrap")
+    return np.clip(smooth / (smooth.std() + 1e-9) * 120 + 127, 0, 255).astype(np.uint8)
+
+
+# -- post_process -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_post_process_gives_the_pixels_of_rembg(size):
+    rng = np.random.default_rng(2)
+    for picture in (
+        blob(*size),
+        rng.integers(0, 256, size, dtype=np.uint8),
+        rng.integers(126, 129, size, dtype=np.uint8),  # ties at the threshold
+        (rng.random(size) < 0.5).astype(np.uint8) * 255,
+        np.full(size, 127, np.uint8),
+    ):
+        before = picture.copy()
+        np.testing.assert_array_equal(mask.post_process(picture), bg.post_process(picture))
+        np.testing.assert_array_equal(picture, before)
+
+
+def test_post_process_of_a_large_mask():
+    # more tiles on an edge than are gathered at a time
+    picture = np.random.default_rng(3).integers(0, 256, (700, 900), dtype=np.uint8)
+    np.testing.assert_array_equal(mask.post_process(picture), bg.post_process(picture))
+
+
+# -- steps of refine --------------------------------------------------------------------------
+
+
+def square(height=40, width=50):
+    alpha = np.zeros((height, width), np.float32)
+    alpha[10:20, 15:30] = 1
+    return alpha
+
+
+@pytest.mark.parametrize("pixels", [-4, -1, 1, 3])
+def test_grow_moves_every_edge(pixels):
+    expected = np.zeros((40, 50), np.float32)
+    expected[10 - pixels : 20 + pixels, 15 - pixels : 30 + pixels] = 1
+    np.testing.assert_array_equal(mask.grow(square(), pixels), expected)
+
+
+def test_growing_by_nothing_changes_nothing():
+    alpha = blob(20, 30).astype(np.float32) / 255
+    np.testing.assert_array_equal(mask.grow(alpha, 0), alpha)
+    np.testing.assert_array_equal(mask.refine(alpha), alpha)
+
+
+def test_growing_keeps_a_soft_edge_soft():
+    alpha = np.clip((np.arange(30, dtype=np.float32) - 10) / 8, 0, 1)[None].repeat(5, 0)
+    np.testing.assert_allclose(mask.grow(alpha, 3)[:, :-3], alpha[:, 3:])
+
+
+def test_shrinking_does_not_eat_in_from_the_border_of_the_picture():
+    assert mask.grow(np.ones((10, 10), np.float32), -3).min() == 1
+
+
+def test_fill_holes_fills_what_the_border_does_not_reach():
+    alpha = square()
+    alpha[13:16, 18:22] = 0.2
+    alpha[18:20, 28:30] = 0  # a notch
+    filled = mask.fill_holes(alpha)
+    assert (filled[13:16, 18:22] == 1).all()
+    assert (filled[18:20, 28:30] == 0).all()
+    assert filled.dtype == np.float32
+
+
+def test_keep_largest_takes_the_soft_edge_along():
+    alpha = square()
+    alpha[9, 15:30] = 0.3
+    alpha[30:33, 5:8] = 0.9
+    alpha[33, 5:8] = 0.3
+    kept = mask.keep_largest(alpha)
+    np.testing.assert_array_equal(kept[:25], alpha[:25])
+    assert not kept[25:].any()
+
+
+@pytest.mark.parametrize("alpha", [np.zeros((9, 9), np.float32), np.full((9, 9), 0.4, np.float32)])
+def test_keep_largest_without_any_region(alpha):
+    np.testing.assert_array_equal(mask.keep_largest(alpha), alpha)
+
+
+def test_feather_keeps_the_area_and_softens_the_edge():
+    soft = mask.feather(square(), 2.0)
+    assert soft.dtype == np.float32
+    assert soft.sum() == pytest.approx(square().sum(), rel=1e-4)
+    assert 0.4 < soft[14, 15] < 0.6
+    np.testing.assert_array_equal(mask.feather(square(), 0), square())
+
+
+def test_threshold_includes_its_level():
+    alpha = np.array([[0.2, 0.5, 0.7]], np.float32)
+    np.testing.assert_array_equal(mask.threshold(alpha, 0.5), [[0, 1, 1]])
+
+
+def test_refine_applies_the_steps_in_order():
+    alpha = square()
+    alpha[13:16, 18:22] = 0.2  # a hole
+    alpha[30:33, 5:8] = 0.9  # a speck
+    alpha[9, 15:30] = 0.3  # a faint rim
+    refined = mask.refine(alpha, level=0.5, grow_pixels=2, holes=True, largest=True)
+    np.testing.assert_array_equal(refined, mask.grow(square(), 2))
+    assert refined.dtype == np.float32
+
+
+def test_refine_does_not_change_its_input():
+    alpha = square()
+    mask.refine(alpha, level=0.5, grow_pixels=1, holes=True, largest=True, feather_radius=1)
+    np.testing.assert_array_equal(alpha, square())
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1, float("nan")])
+def test_a_threshold_out_of_range(level):
+    with pytest.raises(OptionError, match=r"threshold is .* from 0 to 1"):
+        mask.refine(square(), level=level)
+
+
+def test_a_negative_feather():
+    with pytest.raises(OptionError, match=r"feather is -1\.0; use 0 or a positive radius"):
+        mask.refine(square(), feather_radius=-1.0)
+
+
+def test_a_filled_hole_leaves_no_rim():
+    alpha = mask.feather(np.pad(np.zeros((30, 30), np.float32), 30, constant_values=1), 3)
+    alpha = np.pad(alpha, 20)
+    filled = mask.fill_holes(alpha)
+    assert filled[45:85, 45:85].min() == 1
+    np.testing.assert_array_equal(filled[:20], alpha[:20])
+    outer = (alpha > 0) & (alpha < 0.5) & (np.indices(alpha.shape)[0] < 30)
+    np.testing.assert_array_equal(filled[outer], alpha[outer])

@@ -1,0 +1,514 @@
+"""The nodes without ComfyUI: tensors in, tensors out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
+
+from rembg_sessions import nodes  # noqa: E402
+from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError  # noqa: E402
+from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
+from rembg_sessions.core.session.protocol import Layer  # noqa: E402
+from rembg_sessions.core.session.vitmatte import VitMatte  # noqa: E402
+from rembg_sessions.nodes import convert, host  # noqa: E402
+from rembg_sessions.nodes import matting as matting_module  # noqa: E402
+from rembg_sessions.nodes import session as session_module  # noqa: E402
+from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
+
+H, W = 24, 40
+REMOVE = nodes.NODE_CLASS_MAPPINGS["RemBGRemove"]()
+MASK = nodes.NODE_CLASS_MAPPINGS["RemBGMask"]()
+MATTING = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"]()
+BACKGROUND = nodes.NODE_CLASS_MAPPINGS["RemBGApplyBackground"]()
+SESSION = nodes.NODE_CLASS_MAPPINGS["RemBGSession"]
+
+
+def ramp_alpha(height=H, width=W):
+    """0 on the left, 1 on the right, a ramp of eight pixels between."""
+    row = np.clip((np.arange(width) - width / 2 + 4) / 8, 0, 1).astype(np.float32)
+    return np.tile(row, (height, 1))
+
+
+class Predicts:
+    """rembg's protocol."""
+
+    def predict(self, image, **options):
+        levels = (ramp_alpha(image.height, image.width) * 255).astype(np.uint8)
+        return [Image.fromarray(levels)]
+
+
+class Processes:
+    """ComfyUI_essentials' protocol."""
+
+    def process(self, image):
+        (mask,) = Predicts().predict(image)
+        cutout = image.convert("RGBA")
+        cutout.putalpha(mask)
+        return cutout
+
+
+class Encodes:
+    """ComfyUI's own protocol."""
+
+    def encode_image(self, image):
+        return torch.from_numpy(ramp_alpha(*image.shape[1:3]))[None].to(torch.float16)
+
+
+class Layers:
+    """This pack's protocol."""
+
+    model_name, provider = "stub", "CPU"
+
+    def predict_layers(self, image, **options):
+        return [Layer(ramp_alpha(image.height, image.width))]
+
+
+def images(count=1, channels=3, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand((count, H, W, channels), generator=generator).to(dtype)
+
+
+@pytest.mark.parametrize("session", [Predicts(), Processes(), Encodes(), Layers()])
+def test_every_protocol(session):
+    image, mask, _ = REMOVE.execute(images(2), session)
+    assert image.shape == (2, H, W, 4)
+    assert mask.shape == (2, H, W)
+    np.testing.assert_allclose(mask[1], ramp_alpha(), atol=1 / 254)
+    assert torch.equal(image[..., 3], mask)
+    (alone,) = MASK.execute(images(2), session)
+    assert torch.equal(alone, mask)
+
+
+def test_object_that_is_no_session():
+    with pytest.raises(OptionError, match="not a session"):
+        REMOVE.execute(images(), object())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_float_types(dtype):
+    image, mask, _ = REMOVE.execute(images(dtype=dtype), Layers())
+    assert image.dtype == mask.dtype == torch.float32
+
+
+def test_colours_are_cleared_or_kept():
+    source = images()
+    image, mask, _ = REMOVE.execute(source, Layers(), edge_colours="original")
+    assert image[0][mask[0] == 0][:, :3].abs().max() == 0
+    seen = mask[0] > 0
+    assert torch.equal(image[0][seen][:, :3], source[0][seen])
+    estimated, *_ = REMOVE.execute(source, Layers())
+    solid = mask[0] == 1
+    assert torch.equal(estimated[0][solid][:, :3], source[0][solid])
+    naive, *_ = REMOVE.execute(source, Layers(), edge_colours="naive")
+    torch.testing.assert_close(naive[..., :3], source * mask[..., None])
+
+
+def test_estimated_edges_lose_the_background():
+    """Red over green: the soft edge must come out red."""
+    alpha = torch.from_numpy(ramp_alpha(96, 160))[..., None]
+    red, green = torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.8, 0.1])
+    image, *_ = REMOVE.execute((alpha * red + (1 - alpha) * green)[None], Layers())
+    soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 1)
+    assert soft.any()
+    assert (image[0][soft][:, :3] - red).abs().max() < 0.06
+
+
+def test_colour_background_gives_rgb():
+    source = images(2)
+    image, *_ = REMOVE.execute(source, Layers(), background="colour", background_colour="#f00")
+    assert image.shape == (2, H, W, 3)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0]))
+    torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
+    with pytest.raises(OptionError, match="colour"):
+        REMOVE.execute(source, Layers(), background="colour", background_colour="reddish")
+    with pytest.raises(OptionError, match="keep is 'hair'; choose one of foreground, background"):
+        REMOVE.execute(source, Layers(), keep="hair")
+
+
+def test_existing_alpha_is_an_upper_bound():
+    source = images(1, 4)
+    source[..., 3] = 0.25
+    image, mask, _ = REMOVE.execute(source, Layers())
+    assert mask.max() <= 0.25
+    assert image[..., 3].max() <= 0.25
+    (alone,) = MASK.execute(source, Layers())
+    assert alone.max() <= 0.25
+
+
+def test_max_size_keeps_the_size_and_the_colours():
+    source = torch.rand((1, 120, 200, 3))
+    image, mask, _ = REMOVE.execute(source, Layers(), max_size=64)
+    assert image.shape == (1, 120, 200, 4)
+    solid = mask[0] > 0.999
+    assert solid.any()
+    assert torch.equal(image[0][solid][:, :3], source[0][solid])
+    assert (mask[0] - torch.from_numpy(ramp_alpha(120, 200))).abs().mean() < 0.05
+
+
+def test_existing_alpha_limits_a_binary_mask_too():
+    source = images(1, 4)
+    source[..., 3] = 0.6
+    source[:, :4, -4:, 3] = 0
+    image, mask, _ = REMOVE.execute(source, Layers(), post_process=True)
+    assert mask.max() == image[..., 3].max() == np.float32(0.6)
+    (filled,) = MASK.execute(source, Layers(), fill_holes=True)
+    assert filled[0, :4, -4:].max() == 0
+
+
+def test_cutting_a_cutout_again_keeps_its_colours():
+    source = torch.full((1, H, W, 4), 0.4)
+    source[0, :, : W // 2, 3] = torch.linspace(0, 1, W // 2)
+
+    class Full(Layers):
+        def predict_layers(self, image, **options):
+            return [Layer(np.ones((image.height, image.width), np.float32))]
+
+    image, mask, _ = REMOVE.execute(source, Full())
+    seen = mask[0] > 1 / 255
+    torch.testing.assert_close(image[0][seen][:, :3], torch.full_like(image[0][seen][:, :3], 0.4))
+    torch.testing.assert_close(mask, torch.where(mask > 0, source[..., 3], 0.0))
+
+
+def test_sessions_that_change_their_mind():
+    class Moody(Layers):
+        calls = 0
+
+        def predict_layers(self, image, **options):
+            self.calls += 1
+            return self.calls * super().predict_layers(image)
+
+    with pytest.raises(ImageError, match="2 masks for image 2"):
+        REMOVE.execute(images(3), Moody())
+
+
+def test_linked_model():
+    assert SESSION.IS_CHANGED(None) == ""
+    assert SESSION.IS_CHANGED("u2net", custom_model=None) == ""
+    assert isinstance(SESSION.VALIDATE_INPUTS(5), str)
+
+
+def test_half_transparent_colour():
+    source, mask = images(), torch.from_numpy(ramp_alpha())
+    (image,) = BACKGROUND.execute(source, "#ffffff80", mask=mask)
+    expected = (128 * 1 + 127 * source[0, 0, 0]) / 255
+    torch.testing.assert_close(image[0, 0, 0], expected)
+    cutout, *_ = REMOVE.execute(source, Layers())
+    with pytest.raises(OptionError, match="half-transparent"):
+        BACKGROUND.execute(cutout, "#ffffff80")
+    hidden = torch.tensor([1.0, 0, 0, 0]).expand(1, 6, 6, 4)  # red that nobody should see
+    (image,) = BACKGROUND.execute(source, "#0f0", mask=mask, background=hidden)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 1, 0]))
+
+
+def test_post_process_is_binary():
+    _, mask, _ = REMOVE.execute(images(), Layers(), post_process=True)
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("run", [REMOVE.execute, MASK.execute])
+def test_nan_is_refused(run, value):
+    source = images()
+    source[0, 3, 3, 1] = value
+    with pytest.raises(ImageError, match="NaN or infinity"):
+        run(source, Layers())
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 2), (5, 5), (0, 5, 5, 3), (1, 0, 5, 3)])
+def test_tensors_that_are_no_images(shape):
+    with pytest.raises(ImageError, match="shape"):
+        REMOVE.execute(torch.zeros(shape), Layers())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_tiny_images(size):
+    image, mask, _ = REMOVE.execute(torch.rand((1, *size, 3)), Layers())
+    assert image.shape == (1, *size, 4)
+    assert mask.shape == (1, *size)
+
+
+def test_mask_options():
+    (hard,) = MASK.execute(images(), Layers(), threshold=0.5)
+    assert set(hard.unique().tolist()) == {0.0, 1.0}
+    (grown,) = MASK.execute(images(), Layers(), threshold=0.5, grow=2)
+    assert grown.sum() == hard.sum() + 2 * H
+    (shrunk,) = MASK.execute(images(), Layers(), threshold=0.5, grow=-2)
+    assert shrunk.sum() == hard.sum() - 2 * H
+    (inverted,) = MASK.execute(images(), Layers(), threshold=0.5, invert=True)
+    assert torch.equal(inverted, 1 - hard)
+    (soft,) = MASK.execute(images(), Layers(), threshold=0.5, feather=2.0)
+    assert ((soft > 0.01) & (soft < 0.99)).any()
+
+
+def test_masks_of_other_shapes():
+    for mask in (
+        torch.zeros((H, W)),
+        torch.zeros((1, H, W)),
+        torch.zeros((3, 1, H, W)),
+        torch.zeros((3, 7, 9)),
+        torch.zeros((1, 500, 300), dtype=torch.float16),
+    ):
+        assert convert.check_mask(mask, 3, H, W).shape == (3, H, W)
+    with pytest.raises(ImageError, match="2 masks for 3 images"):
+        convert.check_mask(torch.zeros((2, H, W)), 3, H, W)
+    with pytest.raises(ImageError, match="NaN"):
+        convert.check_mask(torch.full((1, H, W), torch.nan), 1, H, W)
+
+
+def test_background_colour_and_picture():
+    source = images(2)
+    mask = torch.from_numpy(ramp_alpha())
+    (image,) = BACKGROUND.execute(source, "10, 20, 30", mask=mask)
+    assert image.shape == (2, H, W, 3)
+    torch.testing.assert_close(image[1, 0, 0], torch.tensor([10.0, 20, 30]) / 255)
+    torch.testing.assert_close(image[1, 0, -1], source[1, 0, -1])
+    picture = torch.full((1, 10, 10, 3), 0.5)
+    (image,) = BACKGROUND.execute(source, mask=mask, background=picture)
+    assert (image[0, 0, 0] - 0.5).abs().max() < 0.01
+    (image,) = BACKGROUND.execute(source, "#00f", "fit", mask=mask, background=picture)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 0, 1]))  # the bar at the left
+
+
+def test_background_of_a_cutout_needs_no_mask():
+    cutout, *_ = REMOVE.execute(images(), Layers())
+    (image,) = BACKGROUND.execute(cutout, "#ffffff")
+    assert image.shape == (1, H, W, 3)
+    assert (image[0, 0, 0] == 1).all()
+    with pytest.raises(ImageError, match="Connect a mask"):
+        BACKGROUND.execute(images())
+    with pytest.raises(ImageError, match="2 backgrounds for 3"):
+        BACKGROUND.execute(images(3, 4), background=images(2))
+
+
+def test_matting_refines():
+    alpha = ramp_alpha(40, 60)
+    red, green = np.float32([0.9, 0.2, 0.1]), np.float32([0.1, 0.3, 0.8])
+    picture = alpha[..., None] * red + (1 - alpha[..., None]) * green
+    hard = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
+    mask, image, trimap = MATTING.execute(torch.from_numpy(picture)[None].repeat(2, 1, 1, 1), hard)
+    assert mask.shape == trimap.shape == (2, 40, 60)
+    assert image.shape == (2, 40, 60, 4)
+    assert np.abs(mask[1].numpy() - alpha).mean() < 0.5 * np.abs(hard[0].numpy() - alpha).mean()
+    assert image[0][mask[0] < 1 / 255][:, :3].abs().max() == 0
+    assert set(trimap.unique().tolist()) == {0, 0.5, 1}
+
+
+def soft_picture(alpha):
+    red, green = np.float32([0.9, 0.2, 0.1]), np.float32([0.1, 0.3, 0.8])
+    picture = alpha[..., None] * red + (1 - alpha[..., None]) * green
+    return torch.from_numpy(picture)[None]
+
+
+@pytest.mark.parametrize("method", ["closed-form", "fast", "guided", "pymatting"])
+def test_matting_methods(method):
+    alpha = ramp_alpha(40, 60)
+    mask = torch.from_numpy(alpha)[None]
+    mask, image, trimap = MATTING.execute(soft_picture(alpha), mask, 240, 10, 4, method)
+    torch.testing.assert_close(mask, image[..., 3])
+    certain = trimap != 0.5
+    torch.testing.assert_close(mask[certain], trimap[certain])
+    assert np.abs(mask[0].numpy() - alpha).mean() < 0.05
+    assert image[mask == 0].abs().max() == 0
+
+
+def test_matting_of_a_transparent_image():
+    alpha = ramp_alpha(40, 60)
+    picture = torch.cat([soft_picture(alpha), torch.full((1, 40, 60, 1), 0.5)], dim=-1)
+    for method in ("closed-form", "pymatting"):
+        mask, image, _ = MATTING.execute(picture, torch.from_numpy(alpha)[None], method=method)
+        assert mask.max() == image[..., 3].max() == 0.5
+
+
+def test_matting_takes_a_trimap_instead_of_a_mask():
+    alpha = ramp_alpha(40, 60)
+    drawn = torch.full((20, 30), 128 / 255)
+    drawn[:, :3], drawn[:, -3:] = float(alpha[0, 0]), float(alpha[0, -1])
+    mask, _, trimap = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), trimap=drawn)
+    assert mask.shape == trimap.shape == (2, 40, 60)
+    assert set(trimap.unique().tolist()) == {0, 0.5, 1}
+    assert np.abs(mask[1].numpy() - alpha).mean() < 0.05
+    with pytest.raises(ImageError, match="Connect a mask, or a trimap"):
+        MATTING.execute(soft_picture(alpha))
+    with pytest.raises(ImageError, match="3 trimaps for 1 images; pass one trimap"):
+        MATTING.execute(soft_picture(alpha), trimap=torch.zeros(3, 40, 60))
+    with pytest.raises(ImageError, match="The trimap holds NaN"):
+        MATTING.execute(soft_picture(alpha), trimap=drawn * torch.nan)
+    with pytest.raises(ImageError, match="different proportions"):
+        MATTING.execute(soft_picture(alpha), trimap=drawn[:, :10])
+
+
+def test_matting_shows_what_it_did(monkeypatch):
+    texts, saved = [], []
+    monkeypatch.setattr(host, "show_text", texts.append)
+    monkeypatch.setattr(host, "save_previews", lambda pictures: saved.extend(pictures) or ["shown"])
+    alpha = ramp_alpha(40, 60)
+    masks = torch.from_numpy(np.stack([alpha, np.zeros_like(alpha)]))
+    answer = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), masks, preview=True)
+    assert answer["ui"] == {"images": ["shown"]}
+    assert [(picture.mode, picture.size) for picture in saved] == [("L", (60, 40))] * 4
+    mask, _, trimap = answer["result"]
+    np.testing.assert_array_equal(np.asarray(saved[0]), (trimap[0] * 255 + 0.5).to(torch.uint8))
+    np.testing.assert_array_equal(np.asarray(saved[1]), (mask[0] * 255 + 0.5).to(torch.uint8))
+    assert len(texts) == 1
+    assert texts[0].startswith("closed-form, ")
+    assert "1 of 2 images: Alpha matting was skipped" in texts[0]
+
+
+class Quarter(VitMatte):
+    """A ViTMatte without a file: everything unknown is a quarter foreground."""
+
+    spec, provider, graphs = VITMATTE[0], "CPU", ()
+
+    def __init__(self):
+        self.model_name = "quarter"
+
+    def answer(self, image, trimap):
+        return np.full(trimap.shape, 0.25, np.float32)
+
+
+def test_matting_by_a_network(monkeypatch):
+    asked, loaded, texts = [], [], []
+    monkeypatch.setattr(
+        matting_module, "get_vitmatte", lambda *a, **k: asked.append((a, k)) or Quarter()
+    )
+    monkeypatch.setattr(host, "load", loaded.append)
+    monkeypatch.setattr(host, "show_text", texts.append)
+    alpha = ramp_alpha(40, 60)
+    pictures, masks = soft_picture(alpha).repeat(2, 1, 1, 1), torch.from_numpy(alpha)[None]
+    mask, _, trimap = MATTING.execute(
+        pictures, masks, method="vitmatte", vitmatte_model="base-composition-1k"
+    )
+    assert (mask[trimap == 0.5] == 0.25).all()
+    ((name,), options) = asked[0]
+    assert name == "base-composition-1k"
+    assert set(options) == {"folders", "on_progress", "runs_on", "device_id"}
+    assert len(loaded) == 2  # room is made before every picture
+    assert texts[-1].startswith("quarter on CPU, ")
+
+
+def test_matting_inputs_keep_the_order_of_saved_workflows():
+    inputs = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"].INPUT_TYPES()
+    names = [*inputs["required"], *inputs["optional"]]
+    assert names[:5] == ["image", "mask", "foreground_threshold", "background_threshold",
+                         "erode_size"]  # fmt: skip
+    assert inputs["optional"]["method"][0] == [
+        "closed-form", "fast", "guided", "vitmatte", "pymatting"
+    ]  # fmt: skip
+
+
+def test_model_choices_are_those_of_saved_workflows():
+    choices = SESSION.INPUT_TYPES()["required"]["model"][0]
+    assert choices[:8] == [
+        "u2net: general purpose",
+        "u2netp: lightweight general purpose",
+        "u2net_human_seg: human segmentation",
+        "u2net_cloth_seg: cloths Parsing",
+        "silueta: very small u2net",
+        "isnet-general-use: general purpose",
+        "isnet-anime: anime illustrations",
+        "sam: general purpose",
+    ]
+    assert len(set(choices)) == len(choices)
+    assert SESSION.INPUT_TYPES()["required"]["providers"][0] == [
+        "Auto", "CPU", "CUDA", "ROCM", "DirectML", "OpenVINO", "CoreML", "Tensorrt", "Azure",
+        "MIGraphX",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["u2net", "u2net: general purpose", "birefnet_general", None])
+def test_known_models_validate(model):
+    assert SESSION.VALIDATE_INPUTS(model) is True
+
+
+def test_unknown_model_does_not_validate():
+    answer = SESSION.VALIDATE_INPUTS("u2nett")
+    assert isinstance(answer, str)
+    assert "u2net" in answer
+
+
+def test_custom_file_and_model_must_fit():
+    with pytest.raises(OptionError, match="u2net_custom"):
+        session_module.open_handle("u2net", custom_model="mine.onnx")
+    with pytest.raises(OptionError, match="models/rembg"):
+        session_module.open_handle("u2net_custom")
+
+
+@pytest.mark.parametrize("name", nodes.NODE_CLASS_MAPPINGS)
+def test_every_socket_has_a_tooltip(name):
+    node = nodes.NODE_CLASS_MAPPINGS[name]
+    groups = node.INPUT_TYPES()
+    for group in groups.values():
+        for socket, (_, options) in group.items():
+            assert options.get("tooltip"), f"{name}.{socket}"
+    assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES) == len(node.RETURN_NAMES)
+    assert node.DESCRIPTION
+    assert name in nodes.NODE_DISPLAY_NAME_MAPPINGS
+
+
+def test_handle_serves_the_other_protocols():
+    class Core:
+        model_name, provider, graphs = "stub", "CPU", ()
+
+        def open(self):
+            pass
+
+        predict_layers = Layers.predict_layers
+        process = Processes.process
+
+    handle = SessionHandle(Core())
+    masks = handle.encode_image(images(2))
+    assert masks.shape == (2, H, W)
+    cutout = handle.process(convert_to_picture(images()[0]))
+    assert cutout.mode == "RGBA"
+    assert cutout.getpixel((0, 0))[3] == 0
+
+
+def convert_to_picture(image):
+    return Image.fromarray(convert.to_levels(image.numpy()))
+
+
+def test_out_of_memory_is_told_as_such():
+    from rembg_sessions.core.errors import ModelMemoryError
+
+    with pytest.raises(ModelMemoryError, match="too large"):
+        host.raise_as_comfy_does(ModelMemoryError("too large"))
+
+
+def test_nodes_register_without_onnxruntime():
+    program = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "import rembg_sessions, torch\n"
+        "nodes = rembg_sessions.NODE_CLASS_MAPPINGS\n"
+        "assert len(nodes) == 6, nodes\n"
+        "for node in nodes.values(): node.INPUT_TYPES()\n"
+        "try: nodes['RemBGRemove']().execute(torch.zeros(1, 8, 8, 3))\n"
+        "except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "pip install" in done.stdout
+    assert "onnxruntime" in done.stdout
+
+
+def test_the_backdrop_session_has_its_options():
+    node = nodes.NODE_CLASS_MAPPINGS["RemBGBackdropSession"]()
+    y, x = np.mgrid[:120, :120] + 0.5
+    distance = np.hypot(y - 60, x - 60)
+    ring = (distance < 40) & (distance > 15)
+    picture = np.where(ring[..., None], np.float32((0.8, 0.1, 0.1)), np.float32(0.9))
+    image = torch.from_numpy(picture[None].astype(np.float32))
+
+    def mask(**options):
+        values = {name: row[1]["default"] for name, row in node.INPUT_TYPES()["required"].items()}
+        (session,) = node.execute(**{**values, **options})
+        return MASK.execute(image, session=session)[0][0]
+
+    assert mask()[60, 60] == 0 and mask()[60, 35] == 1
+    assert mask(holes=False)[60, 60] == 1
+    with pytest.raises(LowConfidenceError):
+        noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+        MASK.execute(noise, session=node.execute(0, 0, False, True, True)[0])

@@ -1,0 +1,391 @@
+import builtins
+import subprocess
+import sys
+from importlib import metadata
+from types import ModuleType
+
+import pytest
+
+from rembg_sessions.core.runtime import diagnosis, installation
+from rembg_sessions.core.runtime.diagnosis import (
+    diagnose,
+    missing_runtime_message,
+    problems,
+    repair_commands,
+    report,
+)
+from rembg_sessions.core.runtime.installation import Facts, collect
+
+CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+AZURE, DML, COREML = "AzureExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider"
+PIP = '"/opt/py/bin/python" -m pip'
+
+
+def facts(**changed):
+    """A healthy machine without a GPU, changed."""
+    base = {
+        "pack": "0.1.0",
+        "python": "3.12.3",
+        "executable": "/opt/py/bin/python",
+        "system": "Linux, x86_64",
+        "distributions": {"onnxruntime": "1.31.1"},
+        "owners": ("onnxruntime",),
+        "ort_version": "1.31.1",
+        "ort_package": "onnxruntime",
+        "ort_providers": (AZURE, CPU),
+        "model_folder": "/home/u/.u2net",
+        "model_folder_exists": True,
+    }
+    return Facts(**(base | changed))
+
+
+def gpu(**changed):
+    """A healthy machine with an NVIDIA GPU and torch for CUDA 13, changed."""
+    base = {
+        "distributions": {"onnxruntime-gpu": "1.31.1"},
+        "owners": ("onnxruntime-gpu",),
+        "ort_package": "onnxruntime-gpu",
+        "ort_cuda": "13.0",
+        "ort_providers": (TRT, CUDA, CPU),
+        "accelerator": "cuda",
+        "driver_cuda": "13.1",
+        "torch": "2.14.0",
+        "torch_cuda": "13.0",
+    }
+    return facts(**(base | changed))
+
+
+BOTH = {
+    "distributions": {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"},
+    "owners": ("onnxruntime", "onnxruntime-gpu"),
+}
+CPU_LAST = {"ort_package": "onnxruntime", "ort_cuda": None, "ort_providers": (AZURE, CPU)}
+NOT_INSTALLED = {
+    "distributions": {},
+    "owners": (),
+    "ort_version": None,
+    "ort_package": None,
+    "ort_providers": (),
+    "ort_error": "No module named 'onnxruntime'",
+}
+
+
+def test_healthy_cpu():
+    text = report(facts())
+    assert text.endswith("Everything is in order: Auto uses CPU.")
+    assert "rembg-sessions 0.1.0" in text
+    assert "onnxruntime 1.31.1" in text
+    assert "Azure, CPU" in text
+    assert "/home/u/.u2net" in text and "first download" not in text
+    assert repair_commands(facts()) == []
+
+
+def test_healthy_cuda():
+    text = report(gpu())
+    assert text.endswith("Everything is in order: Auto uses CUDA.")
+    assert "1.31.1, built for CUDA 13.0" in text
+    assert "2.14.0, built for CUDA 13.0" in text
+    assert "driver for CUDA up to 13.1" in text
+    assert "Note:" not in text
+    assert repair_commands(gpu()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        (facts(accelerator="mps", ort_providers=(COREML, CPU)), "CoreML"),
+        (
+            facts(
+                accelerator="cuda",
+                owners=("onnxruntime-directml",),
+                distributions={"onnxruntime-directml": "1.24.4"},
+                ort_providers=(DML, CPU),
+            ),
+            "DirectML",
+        ),
+        (gpu(accelerator="cpu", driver_cuda=None), "CPU"),
+    ],
+)
+def test_other_healthy_machines(given, used):
+    assert report(given).endswith(f"Everything is in order: Auto uses {used}.")
+
+
+def test_notes_say_what_a_working_machine_leaves_unused():
+    assert "no NVIDIA GPU" in report(gpu(accelerator="cpu"))
+    assert "onnxruntime-directml in place of onnxruntime" in report(facts(accelerator="directml"))
+    assert "onnxruntime-migraphx" in report(facts(accelerator="rocm"))
+    text = report(gpu(torch_cuda="12.8"))
+    assert "built for CUDA 13 and torch for CUDA 12" in text
+    assert "Everything is in order" in text
+
+
+def test_both_packages_installed():
+    text = report(facts(**BOTH, ort_package="onnxruntime-gpu"))
+    assert "1 problem found:" in text
+    assert "onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1 are installed together" in text
+    assert "overwrite each other's files" in text
+    assert "onnxruntime-gpu came last" in text
+    assert text.splitlines()[-2:] == [
+        f"  {PIP} uninstall -y onnxruntime onnxruntime-gpu",
+        f"  {PIP} install onnxruntime",
+    ]
+
+
+def test_cpu_package_over_the_gpu_package():
+    given = gpu(**BOTH, **CPU_LAST)
+    assert len(problems(given)) == 2
+    text = report(given)
+    assert "2 problems found:" in text
+    assert "onnxruntime came last" in text
+    assert "build without CUDA" in text
+    assert repair_commands(given) == [
+        f"{PIP} uninstall -y onnxruntime onnxruntime-gpu",
+        f"{PIP} install onnxruntime-gpu",
+    ]
+
+
+def test_cpu_package_on_a_gpu_machine():
+    given = facts(accelerator="cuda", driver_cuda="13.1", torch="2.14.0", torch_cuda="13.0")
+    assert ["NVIDIA GPU" in text for text in problems(given)] == [True]
+    assert repair_commands(given) == [
+        f"{PIP} uninstall -y onnxruntime",
+        f"{PIP} install onnxruntime-gpu",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "requirement"),
+    [
+        ({"torch": "2.14.0", "torch_cuda": "13.0"}, "onnxruntime-gpu"),
+        ({"torch": "2.10.0", "torch_cuda": "12.8"}, '"onnxruntime-gpu>=1.19,<1.27"'),
+        ({"torch": "2.6.0", "torch_cuda": "11.8"}, '"onnxruntime-gpu<1.19"'),
+        # nobody lends the libraries: pip brings them
+        ({}, '"onnxruntime-gpu[cuda,cudnn]"'),
+        ({"torch": "2.14.0+cpu"}, '"onnxruntime-gpu[cuda,cudnn]"'),
+        ({"driver_cuda": "12.4"}, '"onnxruntime-gpu[cuda,cudnn]>=1.19,<1.27"'),
+        ({"driver_cuda": "14.0"}, '"onnxruntime-gpu[cuda,cudnn]"'),
+        ({"driver_cuda": None}, '"onnxruntime-gpu[cuda,cudnn]"'),
+    ],
+)
+def test_the_gpu_package_fits_torch_or_the_driver(changed, requirement):
+    given = facts(**({"accelerator": "cuda", "driver_cuda": "13.1"} | changed))
+    assert repair_commands(given)[-1] == f"{PIP} install {requirement}"
+
+
+def test_cuda_major_mismatch():
+    given = gpu(
+        torch="2.10.0",
+        torch_cuda="12.8",
+        missing_libraries=("libcublasLt.so.13", "libcublas.so.13", "libcudart.so.13"),
+    )
+    text = report(given)
+    assert "1 problem found:" in text
+    assert "libcublasLt.so.13, libcublas.so.13 and libcudart.so.13 cannot be loaded" in text
+    assert "built for CUDA 13 and torch 2.10.0 for CUDA 12" in text
+    assert repair_commands(given) == [f'{PIP} install "onnxruntime-gpu>=1.19,<1.27"']
+
+
+def test_cuda_major_mismatch_the_other_way():
+    old = {"ort_version": "1.23.2", "ort_cuda": "12.8", "distributions": {"onnxruntime-gpu": "1"}}
+    given = gpu(**old, missing_libraries=("libcublas.so.12",))
+    assert "Python 3.11 or newer" in report(given)
+    assert repair_commands(given) == [f'{PIP} install "onnxruntime-gpu>=1.27"']
+
+
+def test_missing_libraries():
+    given = gpu(missing_libraries=("libcurand.so.10",))
+    assert "CUDA cannot start: libcurand.so.10 cannot be loaded." in report(given)
+    assert repair_commands(given) == [f'{PIP} install "onnxruntime-gpu[cuda,cudnn]"']
+
+
+def test_old_driver():
+    given = gpu(driver_cuda="12.4", torch="2.10.0", torch_cuda="12.8")
+    text = report(given)
+    assert "driver runs CUDA up to 12.4" in text and "update the driver" in text
+    assert repair_commands(given) == [f'{PIP} install "onnxruntime-gpu>=1.19,<1.27"']
+    # too old for torch as well: only a new driver helps
+    assert "1 problem found" in report(gpu(driver_cuda="12.4"))
+    assert repair_commands(gpu(driver_cuda="12.4")) == []
+
+
+def test_the_cuda_of_a_working_older_package_is_kept():
+    given = gpu(**BOTH, ort_cuda="12.8", torch_cuda="12.8")
+    assert repair_commands(given)[-1] == f'{PIP} install "onnxruntime-gpu>=1.19,<1.27"'
+
+
+def test_onnxruntime_missing():
+    given = facts(**NOT_INSTALLED)
+    text = report(given)
+    assert "onnxruntime is not installed: No module named 'onnxruntime'." in text
+    assert repair_commands(given) == [f"{PIP} install onnxruntime"]
+
+
+def test_onnxruntime_broken_by_an_uninstall():
+    given = gpu(
+        ort_error="module 'onnxruntime' has no attribute 'get_available_providers'",
+        missing_files={"onnxruntime-gpu": 317},
+        ort_providers=(),
+        ort_cuda=None,
+    )
+    text = report(given)
+    assert "onnxruntime-gpu cannot be imported: module 'onnxruntime' has no attribute" in text
+    assert "317 files of onnxruntime-gpu are gone" in text
+    assert repair_commands(given) == [
+        f"{PIP} uninstall -y onnxruntime-gpu",
+        f"{PIP} install onnxruntime-gpu",
+    ]
+
+
+def test_a_damaged_package_is_reinstalled_as_it_was():
+    given = facts(
+        distributions={"onnxruntime-openvino": "1.24.1"},
+        owners=("onnxruntime-openvino",),
+        missing_files={"onnxruntime-openvino": 2},
+    )
+    assert "2 of its files are gone" in report(given)
+    assert repair_commands(given) == [
+        f"{PIP} uninstall -y onnxruntime-openvino",
+        f"{PIP} install onnxruntime-openvino",
+    ]
+
+
+def test_windows_dll_error_names_the_runtime():
+    given = facts(ort_error="DLL load failed while importing onnxruntime_pybind11_state.")
+    assert "Visual C++" in report(given)
+
+
+def test_environments_of_uv_have_no_pip():
+    assert repair_commands(facts(**BOTH, has_pip=False)) == [
+        'uv pip uninstall --python "/opt/py/bin/python" onnxruntime onnxruntime-gpu',
+        'uv pip install --python "/opt/py/bin/python" onnxruntime',
+    ]
+
+
+def test_this_machine(monkeypatch, tmp_path):
+    import onnxruntime
+
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_ENDPOINT", "https://user:secret@mirror.example/hf")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    text = diagnose()
+    assert onnxruntime.__version__ in text
+    assert sys.executable in text
+    assert f"{tmp_path / 'models'} (made by the first download)" in text
+    assert "HF_ENDPOINT=https://***@mirror.example/hf" in text
+    assert "secret" not in text
+    assert "OMP_NUM_THREADS" not in text
+    assert "in order" in text or "found:" in text
+
+
+def test_collected_facts_agree_with_pip():
+    import onnxruntime
+
+    found = collect()
+    assert found.ort_error is None
+    assert set(found.ort_providers) == set(onnxruntime.get_available_providers())
+    assert found.owners
+    for name, version in found.distributions.items():
+        assert metadata.version(name) == version
+    assert found.pack != "unknown"
+    assert found.torch is None or found.torch.startswith(metadata.version("torch").split("+")[0])
+
+
+def test_collect_does_not_import_torch():
+    code = (
+        "import sys; from rembg_sessions.core.runtime.installation import collect;"
+        "facts = collect(); assert 'torch' not in sys.modules; assert facts.ort_error is None"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda"),
+    [
+        ("__version__ = '2.14.0+cu130'\ncuda: Optional[str] = '13.0'\nhip = None\n", "13.0"),
+        ("__version__ = '2.14.0+cpu'\ncuda: Optional[str] = None\nhip: str = '6.4'\n", None),
+        ("cuda = '12.8'\n", "12.8"),
+    ],
+)
+def test_the_cuda_of_torch_is_read_without_importing_it(monkeypatch, tmp_path, text, cuda):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/version.py").write_text(text)
+    info = tmp_path / "torch-2.14.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.14.0\n")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installation._torch() == ("2.14.0", cuda)
+
+
+def test_packages_that_share_the_folder_are_told_from_the_others(monkeypatch, tmp_path):
+    def install(name, version, files):
+        info = tmp_path / f"{name}-{version}.dist-info"
+        info.mkdir()
+        metadata_text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata_text)
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime/__init__.py").touch()
+    install("onnxruntime_gpu", "1.31.1", ["onnxruntime/__init__.py", "onnxruntime/capi/gone.so"])
+    install("onnxruntime_extensions", "0.14", ["onnxruntime_extensions/__init__.py"])
+    install("numpy", "2.0", ["numpy/__init__.py"])
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    versions, owners, missing = installation._distributions()
+    assert versions == {"onnxruntime-gpu": "1.31.1", "onnxruntime-extensions": "0.14"}
+    assert owners == ("onnxruntime-gpu",)
+    assert missing == {"onnxruntime-gpu": 1}
+
+
+class FakeRuntime(ModuleType):
+    __version__ = "1.31.1"
+    package_name = "onnxruntime-gpu"
+    cuda_version = "13.0"
+
+    def get_available_providers(self):
+        return [TRT, CUDA, CPU]
+
+
+@pytest.mark.parametrize("devices", [0, 1])
+def test_libraries_are_looked_for_where_there_is_a_gpu(monkeypatch, devices):
+    monkeypatch.setitem(sys.modules, "onnxruntime", FakeRuntime("onnxruntime"))
+    monkeypatch.setattr(installation, "nvidia_driver", lambda: (devices, "13"))
+    monkeypatch.setattr(installation, "host_accelerator", lambda: "cuda")
+    asked = []
+
+    def look(runtime, cuda):
+        asked.append(cuda)
+        return ("libcublas.so.13",)
+
+    monkeypatch.setattr(installation, "missing_cuda_libraries", look)
+    found = collect()
+    assert found.ort_cuda == "13.0"
+    assert found.missing_libraries == (("libcublas.so.13",) if devices else ())
+    assert asked == ["13"] * devices
+
+
+@pytest.mark.parametrize("error", [ImportError("no such module"), OSError("wrong ELF class")])
+def test_collect_survives_a_runtime_that_does_not_import(monkeypatch, error):
+    imported = builtins.__import__
+
+    def fail(name, *args, **kwargs):
+        if name == "onnxruntime":
+            raise error
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fail)
+    assert collect().ort_error == str(error)
+    assert "does not import" in diagnose()
+
+
+def test_the_model_folder_may_be_the_host_programs(tmp_path):
+    found = collect(tmp_path)
+    assert (found.model_folder, found.model_folder_exists) == (str(tmp_path), True)
+
+
+def test_missing_runtime_message(monkeypatch):
+    monkeypatch.setattr(diagnosis, "collect", lambda: facts(distributions={}, owners=()))
+    text = missing_runtime_message(ImportError("No module named 'onnxruntime'"))
+    assert "onnxruntime is not installed: No module named 'onnxruntime'." in text
+    assert f"{PIP} install onnxruntime\n" in text
+    assert " doctor" in text

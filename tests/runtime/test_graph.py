@@ -1,0 +1,274 @@
+"""Opening and running networks: options, closing, and what happens when a provider fails."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rembg_sessions.core import new_session
+from rembg_sessions.core.errors import (
+    ModelMemoryError,
+    ModelRunError,
+    ProviderError,
+)
+from rembg_sessions.core.runtime import graph
+from rembg_sessions.core.runtime.graph import Graph
+from rembg_sessions.core.runtime.providers import choose
+
+CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+FEED = {"picture": np.zeros((1, 3, 2, 2), np.float32)}
+OUT_OF_MEMORY = RuntimeError("Failed to allocate memory for requested buffer of size 16777216")
+NO_KERNEL = RuntimeError("Could not find an implementation for Foo(13)")
+
+
+class Runtime:
+    """A stand-in for onnxruntime.
+
+    ``loads`` are the providers whose libraries load, ``opens`` those that open the file,
+    and ``failures`` what successive runs on the first provider raise; None succeeds.
+    """
+
+    def __init__(self, available=(CUDA, CPU), loads=None, opens=None, failures=()):
+        self.available = list(available)
+        self.loads = set(loads or available)
+        self.opens = set(opens or available)
+        self.failures = list(failures)
+        self.opened, self.ran = [], []
+        self.SessionOptions = SimpleNamespace
+
+    def get_available_providers(self):
+        return self.available
+
+    def InferenceSession(self, path, sess_options, providers, enable_fallback):
+        names = [entry if isinstance(entry, str) else entry[0] for entry in providers]
+        self.opened.append(names)
+        if names[0] not in self.opens:
+            raise RuntimeError(f"{names[0]} cannot open this")
+        return FakeSession(self, [name for name in names if name in self.loads])
+
+
+class FakeSession:
+    def __init__(self, runtime, providers):
+        self.runtime, self.providers = runtime, providers
+
+    def get_providers(self):
+        return self.providers
+
+    def get_inputs(self):
+        return [SimpleNamespace(name="picture", shape=[1, 3, 2, 2], type="tensor(float)")]
+
+    def run(self, outputs, feed):
+        self.runtime.ran.append(self.providers[0])
+        if self.providers[0] != CPU and self.runtime.failures:
+            failure = self.runtime.failures.pop(0)
+            if failure is not None:
+                raise failure
+        return [feed["picture"] + 1]
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """Make a graph on a stand-in for onnxruntime."""
+
+    def make(request="CUDA", cpu_fallback=True, runs_on="cuda", **runtime):
+        fake = Runtime(**runtime)
+        monkeypatch.setattr(graph, "import_onnxruntime", lambda: fake)
+        choice = choose(request, fake.available, runs_on)
+        return Graph(Path("net.onnx"), choice, None, cpu_fallback=cpu_fallback), fake
+
+    return make
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+# -- opening ------------------------------------------------------------------------------
+
+
+def test_a_graph_opens_on_first_use_and_again_after_closing(make):
+    net, runtime = make()
+    assert not net.is_open and runtime.opened == []
+    net.run(FEED)
+    net.run(FEED)
+    assert net.is_open and len(runtime.opened) == 1
+    net.close()
+    net.close()
+    assert not net.is_open
+    assert net.provider == "CUDA"
+    assert net.is_open and len(runtime.opened) == 2
+
+
+def test_many_threads_open_a_graph_once(make):
+    net, runtime = make()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: net.run(FEED), range(50)))
+    assert len(runtime.opened) == 1
+
+
+@pytest.mark.parametrize("request_", ["CUDA", "Auto"])
+def test_nothing_is_said_when_all_is_well(make, request_, caplog):
+    net, _ = make(request_)
+    net.run(FEED)
+    assert net.provider == "CUDA"
+    assert warnings(caplog) == []
+
+
+def test_a_provider_that_is_not_installed(make, caplog):
+    net, _ = make("CUDA", available=[CPU])
+    net.run(FEED)
+    assert net.provider == "CPU"
+    (message,) = warnings(caplog)
+    assert "CUDA was requested" in message and "Running on CPU" in message
+
+
+def test_a_provider_that_is_not_installed_and_must_be(make):
+    net, runtime = make("CUDA", cpu_fallback=False, available=[CPU])
+    with pytest.raises(ProviderError, match=r"CUDA was requested, but .* has only CPU"):
+        net.run(FEED)
+    assert runtime.opened == []
+
+
+@pytest.mark.parametrize("request_", ["CUDA", "Auto"])
+def test_a_provider_whose_libraries_do_not_load(make, request_, caplog):
+    """ONNX Runtime opens the file on the CPU and says so only in its own log."""
+    net, _ = make(request_, loads=[CPU])
+    net.run(FEED)
+    assert net.provider == "CPU"
+    (message,) = warnings(caplog)
+    assert "CUDA was requested for net.onnx" in message and "uses CPU" in message
+
+
+def test_libraries_that_must_load(make):
+    net, _ = make("CUDA", cpu_fallback=False, loads=[CPU])
+    with pytest.raises(ProviderError, match="could not load it and uses CPU"):
+        net.run(FEED)
+
+
+@pytest.mark.parametrize("request_", ["CUDA", "Auto"])
+def test_a_provider_that_cannot_open_the_file(make, request_, caplog):
+    net, runtime = make(request_, opens=[CPU])
+    net.run(FEED)
+    assert runtime.opened == [[CUDA, CPU], [CPU]]
+    (message,) = warnings(caplog)
+    assert "could not be opened on CUDA" in message and "Running on the CPU" in message
+
+
+def test_a_provider_that_must_open_the_file(make):
+    net, _ = make("CUDA", cpu_fallback=False, opens=[CPU])
+    with pytest.raises(ProviderError, match="The CPU was not allowed to take over"):
+        net.run(FEED)
+
+
+def test_auto_falls_back_even_where_named_providers_must_not(make, caplog):
+    net, _ = make("Auto", cpu_fallback=False, opens=[CPU])
+    net.run(FEED)
+    assert net.provider == "CPU"
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_file_that_nobody_can_open(make):
+    net, _ = make("CPU", opens=["none"])
+    with pytest.raises(ModelRunError, match=r"net\.onnx could not be opened on CPU: .*damaged"):
+        net.run(FEED)
+
+
+def test_a_file_that_is_no_network(home):
+    home.mkdir(parents=True)
+    path = home / "mine.onnx"
+    path.write_bytes(b"not a network")
+    with pytest.raises(ModelRunError, match=r"mine\.onnx could not be opened on CPU"):
+        new_session("u2net_custom", model_path=path, providers="CPU")
+
+
+# -- running ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("request_", ["CUDA", "Auto"])
+def test_a_provider_that_fails_while_running(make, request_, caplog):
+    net, runtime = make(request_, failures=[NO_KERNEL])
+    np.testing.assert_array_equal(net.run(FEED)[0], FEED["picture"] + 1)
+    net.run(FEED)
+    assert runtime.ran == [CUDA, CPU, CPU]
+    assert net.provider == "CPU"
+    (message,) = warnings(caplog)
+    assert "net.onnx failed on CUDA: Could not find" in message
+    assert "Running on the CPU from now on" in message
+    net.close()
+    net.run(FEED)
+    assert runtime.opened[-1] == [CPU]
+
+
+def test_a_provider_that_must_not_fail_while_running(make):
+    net, runtime = make("CUDA", cpu_fallback=False, failures=[NO_KERNEL])
+    with pytest.raises(ProviderError, match=r"failed on CUDA: .*choose another provider") as caught:
+        net.run(FEED)
+    assert isinstance(caught.value.__cause__, ModelRunError)
+    assert runtime.ran == [CUDA]
+
+
+def test_many_threads_fall_back_once(make, caplog):
+    net, runtime = make(failures=[NO_KERNEL] * 8)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: net.run(FEED)[0].sum(), range(20)))
+    assert results == [12.0] * 20
+    assert runtime.opened == [[CUDA, CPU], [CPU]]
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_failure_on_the_cpu_is_reported(make, monkeypatch):
+    net, _ = make("CPU")
+    monkeypatch.setattr(FakeSession, "run", lambda *args: 1 / 0)
+    with pytest.raises(ModelRunError, match=r"net\.onnx failed on CPU: division by zero"):
+        net.run(FEED)
+
+
+@pytest.mark.parametrize(
+    "failure", [OUT_OF_MEMORY, MemoryError(), RuntimeError("CUDA out of memory")]
+)
+def test_out_of_memory_frees_once_and_tries_again(make, failure, caplog):
+    net, runtime = make(failures=[failure])
+    freed = []
+    net.on_out_of_memory = lambda: freed.append(True)
+    net.run(FEED)
+    assert (freed, runtime.ran, net.provider) == ([True], [CUDA, CUDA], "CUDA")
+    assert warnings(caplog) == []
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_out_of_memory_twice_goes_to_the_cpu(make, closes, caplog):
+    """What frees the memory may close the graph itself."""
+    net, runtime = make(failures=[OUT_OF_MEMORY, OUT_OF_MEMORY, OUT_OF_MEMORY])
+    freed = []
+    net.on_out_of_memory = lambda: freed.append(net.close() if closes else None)
+    np.testing.assert_array_equal(net.run(FEED)[0], FEED["picture"] + 1)
+    assert (len(freed), runtime.ran) == (1, [CUDA, CUDA, CPU])
+    assert len(warnings(caplog)) == 1
+
+
+def test_out_of_memory_twice_where_the_cpu_must_not_take_over(make):
+    net, runtime = make("CUDA", cpu_fallback=False, failures=[OUT_OF_MEMORY] * 2)
+    net.on_out_of_memory = lambda: None
+    with pytest.raises(ProviderError, match="allocate memory") as caught:
+        net.run(FEED)
+    assert isinstance(caught.value.__cause__, ModelMemoryError)
+    assert runtime.ran == [CUDA, CUDA]
+
+
+def test_out_of_memory_without_a_helper_goes_to_the_cpu(make):
+    net, runtime = make(failures=[OUT_OF_MEMORY])
+    net.run(FEED)
+    assert runtime.ran == [CUDA, CPU]
+
+
+def test_arrays_are_cast_to_what_the_network_declares(make, monkeypatch):
+    net, _ = make("CPU")
+    for declared, dtype in (("float16", np.float16), ("float", np.float32), ("double", np.float64)):
+        node = SimpleNamespace(name="picture", shape=[], type=f"tensor({declared})")
+        monkeypatch.setattr(FakeSession, "get_inputs", lambda self, node=node: [node])
+        assert net.run(FEED)[0].dtype == dtype

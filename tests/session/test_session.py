@@ -1,0 +1,148 @@
+"""Sessions: what a network is fed with, what it may answer, and who shares it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from rembg_sessions.core import get_session, new_session, release_sessions, remove
+from rembg_sessions.core.errors import ModelRunError, OptionError
+
+# -- what goes in ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000)], ids=str)
+def test_a_network_takes_every_size(size, network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    assert remove(photo(*size), session=session).size == size
+
+
+def test_a_network_of_free_size(network, photo):
+    session = new_session("u2net_custom", model_path=network("free.onnx", size_hw=None))
+    fixed = new_session("u2net_custom", model_path=network("fixed.onnx"))
+    assert session.predict(photo())[0] == fixed.predict(photo())[0]
+
+
+def test_a_custom_network_is_fed_at_the_size_it_declares(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx", size_hw=(64, 96)))
+    mask = session.predict(photo(192, 128))[0]
+    assert mask.size == (192, 128)
+    assert np.ptp(np.asarray(mask)) > 100
+
+
+def test_a_network_that_takes_no_picture_is_refused(home, photo):
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.INT64
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["words"], ["same"])],
+        "text",
+        [helper.make_tensor_value_info("words", kind, [1, 77])],
+        [helper.make_tensor_value_info("same", kind, [1, 77])],
+    )
+    opset = [helper.make_opsetid("", 13)]
+    home.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    onnx.save(model, str(home / "text.onnx"))
+    session = new_session("u2net_custom", model_path="text.onnx")
+    with pytest.raises(ModelRunError, match=r"text\.onnx is not a background removal.*\[1, 77\]"):
+        session.predict(photo())
+
+
+def test_a_network_in_half_precision(network, photo):
+    half = new_session("u2net_custom", model_path=network("half.onnx", half=True))
+    full = new_session("u2net_custom", model_path=network("full.onnx"))
+    masks = [np.asarray(session.predict(photo())[0], int) for session in (half, full)]
+    assert np.abs(masks[0] - masks[1]).max() <= 2
+
+
+def test_a_category_that_does_not_exist(network, monkeypatch, photo):
+    monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "1")
+    network("u2net_cloth_seg.onnx", "labels", (768, 768))
+    with pytest.raises(OptionError, match="'hat' is not a cloth category; use one of upper, lower"):
+        remove(photo(), session=new_session("u2net-cloth-seg"), cc="hat")
+
+
+def test_custom_files_are_for_custom_models(network):
+    with pytest.raises(OptionError, match="u2netp has its own file and does not take a model_path"):
+        new_session("u2netp", model_path=network("mine.onnx"))
+
+
+# -- what comes out --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["constant"])
+def test_a_constant_answer_is_an_empty_mask(kind, network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx", kind))
+    assert session.predict(photo())[0].getextrema() == (0, 0)
+    assert remove(photo(), session=session).getchannel("A").getextrema() == (0, 0)
+    assert session.predict_alpha(photo())[0].max() == 0
+
+
+def test_nan_from_a_network(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx", "nan"))
+    with pytest.raises(ModelRunError, match="answered with NaN or infinity"):
+        remove(photo(), session=session)
+
+
+def test_predict_alpha_is_finer_than_8_bit(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    alpha = session.predict_alpha(photo())[0]
+    assert (alpha.dtype, alpha.shape) == (np.float32, (72, 96))
+    assert alpha.min() >= 0 and alpha.max() <= 1
+    mask = np.asarray(session.predict(photo())[0], float)
+    assert np.abs(alpha * 255 - mask).max() <= 2
+    assert len(np.unique(alpha)) > 256
+
+
+def test_process_gives_a_cutout(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    cutout = session.process(photo())
+    assert cutout.mode == "RGBA"
+    alpha = session.predict_alpha(photo())[0]
+    assert np.abs(np.asarray(cutout.getchannel("A")) - 255 * alpha).max() <= 0.5
+
+
+# -- who shares it ---------------------------------------------------------------------
+
+
+def test_many_threads_share_a_session(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx", size_hw=(64, 64)))
+    pictures = [photo(50 + i, 40, seed=i) for i in range(12)]
+    expected = [remove(picture, session=session) for picture in pictures]
+    session.close()  # they race to open it again
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda picture: remove(picture, session=session), pictures * 4))
+    assert results == expected * 4
+
+
+def test_the_same_arguments_give_the_same_session(network):
+    path = network("mine.onnx")
+    session = get_session("u2net_custom", model_path=path)
+    assert get_session("U2net-custom: your own", model_path=path) is session
+    assert get_session("u2net_custom", model_path=path, threads=1) is not session
+    assert get_session("dis_custom", model_path=path) is not session
+
+
+def test_a_changed_file_gives_another_session(network):
+    session = get_session("u2net_custom", model_path=network("mine.onnx"))
+    path = network("mine.onnx", "logits", (64, 64))
+    assert get_session("u2net_custom", model_path=path) is not session
+
+
+def test_released_sessions_are_closed_and_open_again(network, photo):
+    session = get_session("u2net_custom", model_path=network("mine.onnx"))
+    mask = session.predict(photo())[0]
+    assert session.is_open
+    release_sessions()
+    assert not session.is_open
+    assert session.predict(photo())[0] == mask
+    assert session.is_open
+
+
+def test_threads_that_ask_at_once_get_one_session(network):
+    path = network("mine.onnx")
+    with ThreadPoolExecutor(8) as pool:
+        asked = pool.map(lambda _: get_session("u2net_custom", model_path=path), range(32))
+        assert len(set(asked)) == 1

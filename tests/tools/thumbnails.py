@@ -1,0 +1,126 @@
+"""Makes the thumbnails of the templates from the sample picture.
+
+    python tests/tools/thumbnails.py
+
+Everything is cut out by the model ``backdrop``, which needs no download; also the object that
+the points of the SAM template pick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from demo import SAMPLE, checkerboard
+from PIL import Image, ImageDraw, ImageFilter
+
+from rembg_sessions.core import new_session, remove
+
+FOLDER = Path(__file__).resolve().parents[2] / "example_workflows"
+SIDE = 400  # pixels
+LINE = 3  # white, between two pictures
+MATTING_BAND = 40
+GREEN, RED = (60, 200, 60), (230, 50, 50)
+DUSK, DAWN = np.array([250.0, 190.0, 120.0]), np.array([90.0, 70.0, 130.0])
+
+
+def main() -> None:
+    photo = Image.open(SAMPLE).convert("RGB")
+    session = new_session("backdrop")
+    whole = remove(photo, session=session, edge_colours="estimated")
+    photo, cutout = (each.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for each in (photo, whole))
+    pictures = {
+        "Remove a background": on_checkerboard(cutout),
+        "Product on a colour and on a picture": halves(
+            over(cutout, Image.new("RGB", cutout.size, "white")), over(cutout, sunset())
+        ),
+        "Portrait with alpha matting": matted(Image.open(SAMPLE).convert("RGB"), whole),
+        "Frames to an RGBA sequence": film(photo, session),
+        "Pick an object with SAM points": picked(photo, cutout),
+        "Plain backdrop without a download": halves(photo, on_checkerboard(cutout)),
+        "Session shared with ComfyUI nodes": halves(
+            cutout.getchannel("A").convert("RGB"), on_checkerboard(cutout)
+        ),
+    }
+    for name, picture in pictures.items():
+        picture.save(FOLDER / f"{name}.jpg", quality=88)
+
+
+def over(cutout: Image.Image, behind: Image.Image) -> Image.Image:
+    return Image.alpha_composite(behind.convert("RGBA"), cutout).convert("RGB")
+
+
+def on_checkerboard(cutout: Image.Image) -> Image.Image:
+    return over(cutout, checkerboard(cutout.size, 20))
+
+
+def sunset() -> Image.Image:
+    rows = np.linspace(0, 1, SIDE)[:, None, None]
+    levels = np.broadcast_to(DAWN + (DUSK - DAWN) * rows, (SIDE, SIDE, 3)).astype(np.uint8)
+    picture = Image.fromarray(levels.copy())
+    ImageDraw.Draw(picture).ellipse((40, 190, 160, 310), fill=(255, 225, 170))
+    return picture.filter(ImageFilter.GaussianBlur(9))
+
+
+def halves(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Show the left half of one picture beside the right half of another."""
+    picture = left.copy()
+    picture.paste(right.crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
+    draw_line(picture, SIDE // 2)
+    return picture
+
+
+def draw_line(picture: Image.Image, x: int) -> None:
+    ImageDraw.Draw(picture).line((x, 0, x, SIDE), fill="white", width=LINE)
+
+
+class Coarse:
+    """A session that finds one mask, without hairs."""
+
+    def __init__(self, mask: Image.Image):
+        self.mask = mask
+
+    def predict(self, image: Image.Image, **_: object) -> list[Image.Image]:
+        return [self.mask]
+
+
+def matted(photo: Image.Image, cutout: Image.Image) -> Image.Image:
+    """Show hairs cut out by a coarse mask, and by the matte that is made from it."""
+    corner = (312, 120, 312 + SIDE, 120 + SIDE)
+    photo = photo.crop(corner)
+    blurred = cutout.crop(corner).getchannel("A").filter(ImageFilter.GaussianBlur(6))
+    mask = blurred.point(lambda level: 255 if level > 100 else 0)
+    hard = photo.copy()
+    hard.putalpha(mask)
+    soft = remove(
+        photo, session=Coarse(mask), alpha_matting=True, alpha_matting_erode_size=MATTING_BAND
+    )
+    ground = Image.new("RGB", photo.size, (250, 240, 215))
+    return halves(over(hard, ground), over(soft, ground))
+
+
+def film(photo: Image.Image, session: object) -> Image.Image:
+    """Show four frames of a clip that pans over the picture, each cut out on its own."""
+    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    side = (SIDE - LINE) // 2
+    for i in range(4):
+        x = 90 - 20 * i
+        frame = photo.crop((x, 30, x + 280, 310))
+        cutout = remove(frame, session=session, edge_colours="estimated")
+        place = (i % 2 * (side + LINE), i // 2 * (side + LINE))
+        picture.paste(on_checkerboard(cutout.resize((side, side))), place)
+    return picture
+
+
+def picked(photo: Image.Image, cutout: Image.Image) -> Image.Image:
+    """Show points on the object and beside it, and what is not the object dimmed."""
+    grey = photo.convert("L").point(lambda level: level // 2 + 90).convert("RGB")
+    picture = over(cutout, grey)
+    draw = ImageDraw.Draw(picture)
+    for x, y, colour in ((170, 150, GREEN), (235, 190, GREEN), (345, 330, RED), (60, 320, RED)):
+        draw.ellipse((x - 10, y - 10, x + 10, y + 10), fill=colour, outline="white", width=3)
+    return picture
+
+
+if __name__ == "__main__":
+    main()
