@@ -1,18 +1,62 @@
-"""rembg-sessions: background removal for ComfyUI, Python and the shell."""
+"""rembg-sessions: background removal for ComfyUI, Python and the shell.
+
+ComfyUI asks this package for its nodes, Python for the functions of :mod:`.core`; each is loaded
+when it is first asked for, so that Python and the shell need no torch.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
+if TYPE_CHECKING:
+    from .core import (
+        BaseSession,
+        ModelSpec,
+        diagnose,
+        get_model,
+        get_session,
+        new_session,
+        release_sessions,
+        remove,
+        remove_batch,
+        sessions,
+        sessions_class,
+        sessions_names,
+    )
+    from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+
+__all__ = [
+    "NODE_CLASS_MAPPINGS",
+    "NODE_DISPLAY_NAME_MAPPINGS",
+    "WEB_DIRECTORY",
+    "BaseSession",
+    "ModelSpec",
+    "diagnose",
+    "get_model",
+    "get_session",
+    "new_session",
+    "release_sessions",
+    "remove",
+    "remove_batch",
+    "sessions",
+    "sessions_class",
+    "sessions_names",
+]
 
 WEB_DIRECTORY = "./web"
 
 
 def __getattr__(name: str) -> Any:
-    # ComfyUI asks for the mappings; Python and the shell never do, and so need no torch.
-    if name in ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS"):
+    if name.startswith("NODE_") and name in __all__:
         from . import nodes
 
         return getattr(nodes, name)
+    if name in __all__:
+        from . import core
+
+        return getattr(core, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

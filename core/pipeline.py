@@ -26,6 +26,12 @@ from .session.protocol import AnySession, Layer
 from .session.vitmatte import VitMatte, get_vitmatte
 
 EdgeColouring = Literal["estimated", "original", "naive"]
+# How masks become cut-outs; "straight" is what putalpha asks for.
+_CUTOUTS = {
+    "straight": composite.straight_cutout,
+    "original": composite.original_cutout,
+    "naive": composite.naive_cutout,
+}
 EDGE_COLOURS: tuple[EdgeColouring, ...] = ("estimated", "original", "naive")
 
 
@@ -95,13 +101,13 @@ def remove(
     force_return_bytes
         Return PNG bytes whatever the input was.
     putalpha
-        Keep the picture's own colours and set only alpha.
+        Set only alpha, as rembg does: the whole background stays in the file, under alpha 0.
     edge_colours
         What soft edges are coloured with: ``naive`` (rembg's default: colour times alpha),
-        ``original`` (like ``putalpha``) or ``estimated`` (foreground colours, estimated in
-        milliseconds and without a compiler). None follows ``putalpha`` and
-        ``decontaminate``; after matting it means ``estimated``, as in rembg, where only
-        ``vitmatte`` respects ``putalpha``.
+        ``original`` (the picture's own colours; nothing is kept where alpha is 0) or
+        ``estimated`` (foreground colours, estimated in milliseconds and without a compiler).
+        None follows ``putalpha`` and ``decontaminate``; after matting it means ``estimated``,
+        as in rembg, where only ``vitmatte`` respects ``putalpha``.
     max_size
         Show the session the picture with its longer side at most this many pixels, and bring
         alpha back to full size; matting and colours always work on the full-size picture.
@@ -144,10 +150,13 @@ def remove(
     rgb, own_alpha = split_alpha(picture)
 
     as_rembg = edge_colours is None and matting_method in (None, "pymatting")
-    if edge_colours is None:
-        edge_colours = "estimated" if decontaminate or method else "naive"
-        if putalpha and (vitmatte or not method):
-            edge_colours = "original"
+    colouring: str
+    if edge_colours is not None:
+        colouring = edge_colours
+    elif putalpha and (vitmatte or not method):
+        colouring = "straight"
+    else:
+        colouring = "estimated" if decontaminate or method else "naive"
     matting = None
     if method and (not only_mask or matting_method is not None or trimap is not None):
         matting = MattingOptions(
@@ -165,9 +174,9 @@ def remove(
     }
 
     pixels = np.asarray(rgb)
-    if as_rembg and matting is None and (only_mask or edge_colours != "estimated"):
+    if as_rembg and matting is None and (only_mask or colouring != "estimated"):
         masks = _find_masks(session, rgb, post_process_mask, **question)
-        results = _draw_8_bit(rgb, masks, edge_colours, only_mask, own_alpha)
+        results = _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
     else:
         if trimap is not None and matting is not None:
             drawn = read_trimap(trimap, (rgb.height, rgb.width))
@@ -185,7 +194,7 @@ def remove(
             layers = [refine_layer(pixels, layer, refinement) for layer in layers]
         if not as_rembg:  # the method's own colours are not what was asked for
             layers = [replace(layer, cutout=None) for layer in layers]
-        results = _draw(rgb, layers, edge_colours, only_mask, own_alpha)
+        results = _draw(rgb, layers, colouring, only_mask, own_alpha)
     result = composite.stack(results)
     if colour is not None and not only_mask:
         result = composite.over_colour(result, colour)
@@ -241,7 +250,7 @@ def _find_masks(
 def _draw_8_bit(
     rgb: Image.Image,
     masks: list[Image.Image],
-    edge_colours: EdgeColouring,
+    colouring: str,
     only_mask: bool,
     own_alpha: Image.Image | None,
 ) -> list[Image.Image]:
@@ -249,21 +258,20 @@ def _draw_8_bit(
     masks = [_darker(found, own_alpha) for found in masks]
     if only_mask:
         return masks
-    cut_out = composite.straight_cutout if edge_colours == "original" else composite.naive_cutout
-    return [cut_out(rgb, found) for found in masks]
+    return [_CUTOUTS[colouring](rgb, found) for found in masks]
 
 
 def _draw(
     rgb: Image.Image,
     layers: list[Layer],
-    edge_colours: EdgeColouring,
+    colouring: str,
     only_mask: bool,
     own_alpha: Image.Image | None,
 ) -> list[Image.Image]:
     """Return masks or cut-outs of layers."""
-    if only_mask or edge_colours != "estimated":
+    if only_mask or colouring != "estimated":
         masks = [alpha_to_mask(layer.alpha) for layer in layers]
-        return _draw_8_bit(rgb, masks, edge_colours, only_mask, own_alpha)
+        return _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
     pixels = np.asarray(rgb)
     return [
         _limit(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from ..errors import OptionError
-from .foreground import EdgeColours, estimate_edge_colours
+from .foreground import VISIBLE, EdgeColours, estimate_edge_colours
 from .levels import to_levels
 from .rows import cached_rows, map_rows
 
@@ -44,9 +44,19 @@ def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Add the mask as alpha channel and leave the colours alone (rembg's ``putalpha``)."""
+    """Add the mask as alpha channel and leave the colours alone, as rembg's ``putalpha`` does.
+
+    So the whole background is in the file, under alpha 0: whatever drops alpha shows it.
+    """
     cutout = image.convert("RGBA")
     cutout.putalpha(mask)
+    return cutout
+
+
+def original_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """Add the mask as alpha channel; keep the colours, but none where alpha is 0."""
+    cutout = straight_cutout(image, mask)
+    cutout.paste((0, 0, 0, 0), mask=mask.point([255] + 255 * [0]))
     return cutout
 
 
@@ -71,18 +81,18 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColo
     Returns
     -------
     PIL.Image.Image
-        RGBA, straight: the picture's own colours where alpha is 1, black where it is 0.
+        RGBA, straight: the picture's own colours where alpha is 1; alpha and colours 0 where
+        less than a level of 8 bit would be seen.
     """
     height, width = alpha.shape
     cutout = np.empty((height, width, 4), np.uint8)
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        levels = to_levels(alpha[rows])
-        is_seen = (levels > 0).view(np.uint8)
+        is_seen = (alpha[rows] >= VISIBLE).view(np.uint8)
         for channel in range(3):  # numpy is slow where the last axis is short
             np.multiply(image[rows, :, channel], is_seen, out=cutout[rows, :, channel])
-        cutout[rows, :, 3] = levels
+        np.multiply(to_levels(alpha[rows]), is_seen, out=cutout[rows, :, 3])
 
     map_rows(write, height, alpha.size, cached_rows(width))
     cutout.reshape(-1, 4)[edge.pixels, :3] = edge.colours + 0.5

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import UnknownModelError
 from .models import MODELS
+from .names import ModelName
 from .spec import ModelSpec
 
 
@@ -16,7 +17,7 @@ def _key(name: str) -> str:
     return name.removesuffix(".safetensors").removesuffix(".onnx")
 
 
-def get_model(name: str, models: Sequence[ModelSpec] = MODELS) -> ModelSpec:
+def get_model(name: ModelName | str, models: Sequence[ModelSpec] = MODELS) -> ModelSpec:
     """Return the row of a model.
 
     Parameters

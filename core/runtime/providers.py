@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from ..errors import OptionError
 from .doctor import doctor_command
 
-AUTO = "Auto"
+ProviderName = Literal[
+    "Auto", "CPU", "CUDA", "ROCM", "DirectML", "OpenVINO", "CoreML", "Tensorrt", "Azure", "MIGraphX"
+]
+"""What a request may name, for the completion of editors; any case is accepted."""
+
+AUTO: ProviderName = "Auto"
 
 PROVIDERS: dict[str, str] = {
     "CPU": "CPUExecutionProvider",
@@ -27,7 +32,7 @@ PROVIDERS: dict[str, str] = {
 
 CHOICES: tuple[str, ...] = (AUTO, *PROVIDERS)
 
-Request = str | Sequence[str | tuple[str, Mapping[str, Any]]] | None
+Request = ProviderName | str | Sequence[str | tuple[str, Mapping[str, Any]]] | None
 """A provider, or several in order of preference, each by either name."""
 
 CPU = PROVIDERS["CPU"]

@@ -12,6 +12,7 @@ from .. import settings
 from ..errors import OptionError
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
+from ..registry.names import ModelName
 from ..registry.spec import ModelSpec, Output
 from ..runtime.providers import AUTO
 from .backdrop import BackdropSession
@@ -21,7 +22,7 @@ from .sam import SamSession
 
 AnyModel = TypeVar("AnyModel", Model, BaseSession)
 
-DEFAULT_MODEL = "u2net"
+DEFAULT_MODEL: ModelName = "u2net"
 # Options that say nothing about the model: where its files are looked for, and who watches.
 _FINDING = ("folders", "on_progress")
 
@@ -54,7 +55,7 @@ def _session_type(model_name: str, options: dict[str, Any]) -> type[BaseSession]
 
 
 def new_session(
-    model_name: str = DEFAULT_MODEL, *, sess_opts: Any = None, **options: Any
+    model_name: ModelName | str = DEFAULT_MODEL, *, sess_opts: Any = None, **options: Any
 ) -> BaseSession:
     """Open a model.
 
@@ -95,7 +96,7 @@ _recent: deque[Model | BaseSession] = deque(maxlen=2)
 _lock = threading.Lock()
 
 
-def get_session(model_name: str = DEFAULT_MODEL, **options: Any) -> BaseSession:
+def get_session(model_name: ModelName | str = DEFAULT_MODEL, **options: Any) -> BaseSession:
     """Return the one session for a model, its files and its options, making it if need be.
 
     Two calls with the same arguments share a session as long as someone holds it, and the

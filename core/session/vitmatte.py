@@ -13,6 +13,7 @@ from ..imaging.resample import resize_alpha
 from ..matting.vitmatte import SIZE
 from ..registry.lookup import get_model
 from ..registry.models import VITMATTE
+from ..registry.names import VitMatteName
 from .factory import share
 from .network import Model
 from .preprocess import normalize, output_to_alphas
@@ -73,7 +74,7 @@ class VitMatte(Model):
 _TYPES = {spec.name: type(spec.session_class, (VitMatte,), {"spec": spec}) for spec in VITMATTE}
 
 
-def get_vitmatte(name: str | None = None, **options: Any) -> VitMatte:
+def get_vitmatte(name: VitMatteName | str | None = None, **options: Any) -> VitMatte:
     """Return the one model for a graph and its options, making it if need be.
 
     Shared and kept alive as by :func:`.factory.get_session`; the graph is loaded on first

@@ -1,0 +1,106 @@
+"""The public door: what Python finds in the package, and rembg's own examples."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rembg_sessions
+import rembg_sessions as rembg
+from rembg_sessions import core
+from rembg_sessions.core.registry.models import MODELS
+from rembg_sessions.core.registry.names import ModelName, VitMatteName
+from rembg_sessions.core.runtime.providers import CHOICES, ProviderName
+from rembg_sessions.core.session.vitmatte import VARIANTS
+
+NODES = {"NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"}
+
+
+def test_the_package_offers_what_the_core_offers():
+    assert set(rembg_sessions.__all__) - NODES == set(core.__all__)
+    for name in core.__all__:
+        assert getattr(rembg_sessions, name) is getattr(core, name)
+    assert set(rembg_sessions.__all__) <= set(dir(rembg_sessions))
+
+
+def test_what_it_does_not_offer():
+    with pytest.raises(AttributeError, match="has no attribute 'NODE_THING'"):
+        _ = rembg_sessions.NODE_THING
+    with pytest.raises(ImportError):
+        from rembg_sessions import erase  # noqa: F401
+
+
+def test_names_are_types_for_completion():
+    assert typing.get_args(ModelName) == tuple(spec.name for spec in MODELS)
+    assert typing.get_args(VitMatteName) == VARIANTS
+    assert typing.get_args(ProviderName) == CHOICES
+
+
+# -- rembg's README, "rembg as a library" ---------------------------------------------------
+
+
+@pytest.fixture
+def files(network, photo, tmp_path, monkeypatch):
+    """A folder with a picture, and a network under the name of the default model."""
+    monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "1")
+    network("u2net.onnx")
+    photo().save(tmp_path / "input.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def is_cutout(picture):
+    return picture.mode == "RGBA" and np.ptp(np.asarray(picture.getchannel("A"))) > 100
+
+
+def test_bytes_in_and_out(files):
+    with open("input.png", "rb") as i, open("output.png", "wb") as o:  # noqa: PTH123
+        o.write(rembg.remove(i.read()))
+    assert is_cutout(Image.open("output.png"))
+
+
+def test_pillow_pictures_in_and_out(files):
+    output = rembg.remove(Image.open("input.png"))
+    output.save("output.png")
+    assert is_cutout(Image.open("output.png"))
+
+
+def test_arrays_in_and_out(files):
+    array = np.asarray(Image.open("input.png"))
+    assert is_cutout(Image.fromarray(rembg.remove(array)))
+
+
+def test_one_session_for_many_pictures(files):
+    from rembg_sessions import new_session, remove
+
+    session = new_session()
+    for file in Path().glob("input.png"):
+        output = remove(file.read_bytes(), session=session, force_return_bytes=True)
+        Path(file.stem + ".out.png").write_bytes(output)
+    assert is_cutout(Image.open("input.out.png"))
+
+
+def test_a_model_by_name_and_options(files):
+    session = rembg.new_session("u2net", providers=["CPUExecutionProvider"])
+    picture = Image.open("input.png")
+    mask = rembg.remove(picture, session=session, only_mask=True, post_process_mask=True)
+    assert set(np.unique(np.asarray(mask))) == {0, 255}
+    refined = rembg.remove(
+        picture,
+        session=session,
+        alpha_matting=True,
+        alpha_matting_foreground_threshold=270 - 30,
+        alpha_matting_background_threshold=20,
+        alpha_matting_erode_size=11,
+    )
+    assert is_cutout(refined)
+    assert rembg.remove(picture, session=session, bgcolor=(255, 255, 255, 255)).getextrema()[3] == (
+        255,
+        255,
+    )
+    assert "u2net" in rembg.sessions_names
+    assert all(issubclass(kind, rembg.BaseSession) for kind in rembg.sessions_class)
