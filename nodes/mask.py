@@ -12,6 +12,7 @@ from ..core.layers import Refinement, find_layers, refine_layer
 from . import convert, host
 from .cutout import limit
 from .handle import describe
+from .inputs import FEATHER, GROW
 from .session import SESSION_SOCKET, SESSION_TOOLTIP, default_handle
 
 
@@ -48,15 +49,7 @@ class RemBGMask:
                         "edges.",
                     },
                 ),
-                "grow": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": -256,
-                        "max": 256,
-                        "tooltip": "Pixels to grow the foreground; negative shrinks it.",
-                    },
-                ),
+                "grow": GROW,
                 "fill_holes": (
                     "BOOLEAN",
                     {"default": False, "tooltip": "Fill holes that the foreground surrounds."},
@@ -65,16 +58,7 @@ class RemBGMask:
                     "BOOLEAN",
                     {"default": False, "tooltip": "Keep only the largest connected region."},
                 ),
-                "feather": (
-                    "FLOAT",
-                    {
-                        "default": 0.0,
-                        "min": 0.0,
-                        "max": 256.0,
-                        "step": 0.5,
-                        "tooltip": "Blur of the edge, in pixels (sigma).",
-                    },
-                ),
+                "feather": FEATHER,
                 "invert": (
                     "BOOLEAN",
                     {"default": False, "tooltip": "Swap foreground and background."},

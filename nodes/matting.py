@@ -25,6 +25,7 @@ from ..core.matting.trimap import read_trimap
 from ..core.session.vitmatte import VARIANTS, VitMatte, get_vitmatte
 from . import convert, host
 from .cutout import cut_out, limit
+from .inputs import matting_levels
 
 # Longer side of previews, in pixels.
 _PREVIEW = 512
@@ -50,7 +51,6 @@ class RemBGAlphaMatting:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        level = {"min": 0, "max": 255, "step": 1}
         explained = "; ".join(f"{name}: {method.good_for}" for name, method in METHODS.items())
         return {
             "required": {
@@ -65,32 +65,7 @@ class RemBGAlphaMatting:
                         "first. Not needed if a trimap is connected."
                     },
                 ),
-                "foreground_threshold": (
-                    "INT",
-                    {
-                        "default": 240,
-                        **level,
-                        "tooltip": "Mask values above this (0 to 255) are certainly foreground.",
-                    },
-                ),
-                "background_threshold": (
-                    "INT",
-                    {
-                        "default": 10,
-                        **level,
-                        "tooltip": "Mask values below this (0 to 255) are certainly background.",
-                    },
-                ),
-                "erode_size": (
-                    "INT",
-                    {
-                        "default": 10,
-                        "min": 0,
-                        "max": 255,
-                        "tooltip": "Width in pixels of the band that is solved along a hard edge. "
-                        "Wider for long hair; slower.",
-                    },
-                ),
+                **matting_levels(),
                 "method": (
                     list(METHODS),
                     {

@@ -19,6 +19,7 @@ from . import convert, host
 from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe
+from .inputs import FEATHER, GROW, matting_levels
 from .session import SESSION_SOCKET, SMALL_MODEL, choices, open_handle
 
 BACKGROUNDS = ("transparent", "colour")
@@ -135,25 +136,8 @@ class RemBGRemove:
                         "mask of the background.",
                     },
                 ),
-                "grow": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": -256,
-                        "max": 256,
-                        "tooltip": "Pixels to grow the foreground; negative shrinks it.",
-                    },
-                ),
-                "feather": (
-                    "FLOAT",
-                    {
-                        "default": 0.0,
-                        "min": 0.0,
-                        "max": 256.0,
-                        "step": 0.5,
-                        "tooltip": "Blur of the edge, in pixels (sigma).",
-                    },
-                ),
+                "grow": GROW,
+                "feather": FEATHER,
                 "alpha_matting": (
                     "BOOLEAN",
                     {
@@ -162,39 +146,7 @@ class RemBGRemove:
                         "finer, and slow on large images. naive edge colours count as estimated.",
                     },
                 ),
-                "foreground_threshold": (
-                    "INT",
-                    {
-                        "default": 240,
-                        "min": 0,
-                        "max": 255,
-                        "advanced": True,
-                        "tooltip": "With alpha_matting: mask values above this (0 to 255) are "
-                        "certainly foreground.",
-                    },
-                ),
-                "background_threshold": (
-                    "INT",
-                    {
-                        "default": 10,
-                        "min": 0,
-                        "max": 255,
-                        "advanced": True,
-                        "tooltip": "With alpha_matting: mask values below this (0 to 255) are "
-                        "certainly background.",
-                    },
-                ),
-                "erode_size": (
-                    "INT",
-                    {
-                        "default": 10,
-                        "min": 0,
-                        "max": 255,
-                        "advanced": True,
-                        "tooltip": "With alpha_matting: width in pixels of the band that is "
-                        "solved along a hard edge. Wider for long hair; slower.",
-                    },
-                ),
+                **matting_levels("With alpha_matting: ", advanced=True),
                 "only_mask": (
                     "BOOLEAN",
                     {

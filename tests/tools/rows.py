@@ -1,6 +1,6 @@
 """The registry as text, in which a review sees every change of a row.
 
-    python tests/tools/rows.py    writes tests/registry/rows.json
+python tests/tools/rows.py    writes tests/registry/rows.json
 """
 
 from __future__ import annotations
