@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from ..matting.methods import DEFAULT_METHOD, METHODS
 from ..pipeline import EDGE_COLOURS
+from ..runtime.installation import pack_version
 from ..runtime.options import OPTIMIZATION_LEVELS
 from ..runtime.providers import AUTO, CHOICES
 from ..session.factory import DEFAULT_MODEL
@@ -14,11 +16,20 @@ from ..session.vitmatte import VARIANTS
 from . import cutout, models
 
 
+class _Version(argparse.Action):
+    """Says the version, which is looked for only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        sys.stdout.write(f"rembg-sessions {pack_version()}\n")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     root = argparse.ArgumentParser(
         prog="rembg-sessions", description="Remove the background of pictures."
     )
+    root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     cut = commands.add_parser("cutout", help="cut out a picture, or every picture of a folder")

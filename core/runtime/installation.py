@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def collect(model_folder: Path | None = None) -> Facts:
     torch, torch_cuda = _torch()
     folder = model_folder or settings.home()
     facts = Facts(
-        pack=_pack_version(),
+        pack=pack_version(),
         python=platform.python_version(),
         executable=sys.executable,
         system=f"{platform.platform()}, {platform.machine()}",
@@ -128,7 +127,8 @@ def collect(model_folder: Path | None = None) -> Facts:
     )
 
 
-def _pack_version() -> str:
+def pack_version() -> str:
+    """Return this pack's own version."""
     # in ComfyUI the pack is a folder that pip knows nothing of
     project = Path(__file__).parents[2] / "pyproject.toml"
     with contextlib.suppress(OSError):
@@ -139,6 +139,8 @@ def _pack_version() -> str:
 
 
 def _version_of(distribution: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -146,6 +148,8 @@ def _version_of(distribution: str) -> str | None:
 
 
 def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
+    from importlib import metadata
+
     versions: dict[str, str] = {}
     owners: list[str] = []
     missing: dict[str, int] = {}
@@ -174,6 +178,8 @@ def _torch() -> tuple[str | None, str | None]:
     module: Any = sys.modules.get("torch")
     if module is not None and hasattr(module, "version"):
         return str(module.__version__), module.version.cuda
+    from importlib import metadata
+
     try:
         distribution = metadata.distribution("torch")
     except metadata.PackageNotFoundError:

@@ -1,6 +1,7 @@
 """The command line, called in process; one test runs it as a program."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -279,6 +280,13 @@ def test_methods_that_contradict_each_other(folder, tmp_path, capsys):
     assert cut_out(folder, tmp_path, "--matting-method", "fast", "--vitmatte-model",
                    "base-composition-1k") == 1  # fmt: skip
     assert "choose one" in capsys.readouterr().err
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"rembg-sessions \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 def test_models_lists_every_model(capsys):
