@@ -24,7 +24,7 @@ export async function ask(route, body) {
   return answer;
 }
 
-// as core/registry.py compares names: "Dis_General_Use: label" is dis-general-use
+// as core/registry/lookup.py compares names: "Dis_General_Use: label" is dis-general-use
 const key = (name) =>
   String(name)
     .split(":")[0]
