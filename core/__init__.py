@@ -5,7 +5,8 @@ Importing it loads numpy and Pillow, nothing else; everything heavy waits until 
 
 from __future__ import annotations
 
-from .pipeline import remove, remove_batch
+from .batch import remove_batch
+from .pipeline import remove
 from .registry.lookup import get_model
 from .registry.spec import ModelSpec
 from .runtime.diagnosis import diagnose

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -297,59 +294,3 @@ def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
         cutout.putalpha(_darker(cutout.getchannel("A"), own_alpha))
         cutout.paste((0, 0, 0, 0), mask=own_alpha.point([255] + 255 * [0]))
     return cutout
-
-
-def remove_batch(
-    images: Iterable[Picture], session: Any = None, *, workers: int = 2, **options: Any
-) -> Iterator[Any]:
-    """Cut out many pictures, yielding results in order.
-
-    While one picture is in the model, another is being prepared or finished. At most
-    ``2 * workers`` pictures are held at a time, so the input may be endless.
-
-    Parameters
-    ----------
-    images
-        Anything :func:`remove` takes.
-    session
-        One session for all; None uses the shared default.
-    workers
-        Threads, ≥ 1.
-    **options
-        Keyword arguments of :func:`remove`.
-
-    Raises
-    ------
-    OptionError
-        If ``workers`` is below 1. Errors of a picture, or of the input, are raised in their turn.
-    """
-    if workers < 1:
-        raise OptionError(f"workers is {workers}; use 1 or more.")
-    return _remove_batch(iter(images), session, workers, options)
-
-
-def _remove_batch(
-    images: Iterator[Picture], session: Any, workers: int, options: dict[str, Any]
-) -> Iterator[Any]:
-    pending: deque[Future[Any]] = deque()
-
-    def submit() -> Iterator[Future[Any]]:
-        try:
-            for image in images:
-                yield pool.submit(remove, image, session=session, **options)
-        except Exception as error:  # the source's own: raised after the pictures before it
-            failed: Future[Any] = Future()
-            failed.set_exception(error)
-            yield failed
-
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for future in submit():
-                pending.append(future)
-                if len(pending) >= 2 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:  # the caller stopped early
-                future.cancel()

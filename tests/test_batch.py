@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from helpers import Whole, encode
+from helpers import Whole, decode, encode
 from rembg_sessions.core import remove_batch
 from rembg_sessions.core.errors import ImageError, OptionError
 
@@ -84,3 +85,71 @@ def test_an_empty_batch(pictures):
 def test_a_batch_without_workers():
     with pytest.raises(OptionError, match="workers is 0; use 1 or more"):
         remove_batch([], workers=0)
+
+
+# -- sources that hand out one object again and again ------------------------------------------
+
+COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (90, 90, 0), (0, 90, 90), (90, 0, 90)]
+
+
+class Slow(Whole):
+    """Is still busy with a picture when the source has gone on."""
+
+    def predict(self, image, **options):
+        time.sleep(0.01)
+        return super().predict(image)
+
+
+def colours(results):
+    return [tuple(np.asarray(result)[3, 3, :3].tolist()) for result in results]
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_frames_of_an_animation(form):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in COLOURS]
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    found = remove_batch(ImageSequence.Iterator(decode(data)), Slow(), putalpha=True)
+    assert colours(found) == COLOURS
+
+
+@pytest.mark.parametrize("kind", [np.asarray, lambda picture: memoryview(encode(picture, "BMP"))])
+def test_a_buffer_that_is_filled_again(kind):
+    def camera():
+        buffer = None
+        for colour in COLOURS:
+            new = np.frombuffer(bytes(kind(Image.new("RGB", (8, 8), colour))), np.uint8)
+            buffer = new.copy() if buffer is None else buffer
+            buffer[:] = new
+            yield buffer.reshape(8, 8, 3) if kind is np.asarray else memoryview(buffer)
+
+    results = remove_batch(camera(), Slow(), putalpha=True)
+    if kind is not np.asarray:
+        results = map(decode, results)
+    assert colours(results) == COLOURS
+
+
+@pytest.mark.parametrize("form", ["JPEG", "TIFF", "PNG"])
+def test_pictures_are_still_turned_upright(form):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = decode(encode(Image.new("RGB", (9, 5), "red"), form, exif=exif))
+    (result,) = remove_batch([picture], Whole(), putalpha=True)
+    assert result.size == (5, 9)
+
+
+# -- failures that do not end it -------------------------------------------------------------
+
+
+def test_failures_may_be_yielded(photo):
+    bad = Image.new("F", (5, 5), float("nan"))
+    pictures = [photo(), b"broken", "gone.png", bad, photo(30, 20)]
+    first, *failures, last = remove_batch(pictures, Whole(), on_error="yield")
+    assert (first.size, last.size) == ((96, 72), (30, 20))
+    assert [type(failure) for failure in failures] == [ImageError] * 3
+    assert "gone.png" in str(failures[1])
+
+
+def test_what_is_done_on_an_error_is_checked():
+    with pytest.raises(OptionError, match="on_error is 'skip'; use raise or yield"):
+        remove_batch([], Whole(), on_error="skip")

@@ -31,7 +31,8 @@ RULES: dict[str, set[str]] = {
     },
     "layers": {"errors", "imaging", "matting", "session"},
     "pipeline": {"errors", "imaging", "layers", "matting", "session"},
-    "": {"pipeline", "registry", "runtime", "session"},  # the core's own __init__
+    "batch": {"errors", "imaging", "pipeline", "session"},
+    "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session"),
         "weights",

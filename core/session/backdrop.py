@@ -65,12 +65,15 @@ class BackdropSession(BaseSession):
                 raise ProviderError(f"{message} Choose Auto or CPU.")
             _log.warning(message)
         self.strict = strict
-        self.options: dict[str, Any] = {
+        self.solving: dict[str, Any] = {
             "tolerance": tolerance,
             "soft_edge": soft_edge,
             "keep_shadow": keep_shadow,
             "holes": holes,
         }
+        self.options = {**self.solving, "strict": strict, **options}
+        if sess_opts is not None:
+            self.options["sess_opts"] = sess_opts
 
     def predict_layers(
         self,
@@ -90,7 +93,7 @@ class BackdropSession(BaseSession):
         for name, value in (("sam_prompt", sam_prompt), ("cloth_category", cloth_category)):
             if value is not None:
                 raise OptionError(f"{self.spec.name} does not take a {name}.")
-        solved = solve(np.asarray(image.convert("RGB")), **self.options)
+        solved = solve(np.asarray(image.convert("RGB")), **self.solving)
         warning = ""
         if solved.confidence < CONFIDENT:
             warning = low_confidence_message(solved.confidence)

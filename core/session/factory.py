@@ -30,7 +30,22 @@ _FINDING = ("folders", "on_progress")
 def _session_class(spec: ModelSpec) -> type[BaseSession]:
     special = {Output.SAM: SamSession, Output.BACKDROP: BackdropSession}
     base = special.get(spec.output, NetworkSession)
-    return type(spec.session_class, (base,), {"spec": spec, "__doc__": spec.good_for})
+    own = {"spec": spec, "__doc__": spec.good_for, "__reduce__": _reduce}
+    return type(spec.session_class, (base,), own)
+
+
+def _reduce(session: BaseSession) -> tuple[Any, ...]:
+    """Make a copy, or one in another process, a session of the same name and options."""
+    if session.options.get("sess_opts") is not None:
+        raise TypeError(
+            "A session with an onnxruntime.SessionOptions cannot be copied or sent to another "
+            "process; make it there, or pass threads and optimization instead."
+        )
+    return _restore, (session.spec.name, session.options)
+
+
+def _restore(name: str, options: dict[str, Any]) -> BaseSession:
+    return _make(sessions[name], None, options)
 
 
 sessions: dict[str, type[BaseSession]] = {spec.name: _session_class(spec) for spec in MODELS}

@@ -61,6 +61,9 @@ class Model:
         **options: Any,
     ):
         self.model_name = model_name or self.spec.name
+        self.options = {"model_path": model_path, "folders": tuple(folders), **options}
+        if sess_opts is not None:
+            self.options["sess_opts"] = sess_opts
         # everything that can be wrong about the options is found before the download
         runtime = runtime_options(self.model_name, sess_opts, options)
         choice, own = choose_providers(runtime), session_options(runtime)

@@ -29,6 +29,8 @@ class BaseSession:
 
     spec: ClassVar[ModelSpec]
     model_name: str
+    options: dict[str, Any]
+    """The keyword arguments it was made with."""
     graphs: tuple[Graph, ...] = ()
     companion: object = None
     """Whatever the host program wants to live exactly as long as the session."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import copy
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -101,6 +104,7 @@ def test_process_gives_a_cutout(network, photo):
     cutout = session.process(photo())
     assert cutout.mode == "RGBA"
     alpha = session.predict_alpha(photo())[0]
+    alpha[alpha < 1 / 255] = 0  # what is not seen hides nothing
     assert np.abs(np.asarray(cutout.getchannel("A")) - 255 * alpha).max() <= 0.5
 
 
@@ -146,3 +150,38 @@ def test_threads_that_ask_at_once_get_one_session(network):
     with ThreadPoolExecutor(8) as pool:
         asked = pool.map(lambda _: get_session("u2net_custom", model_path=path), range(32))
         assert len(set(asked)) == 1
+
+
+# -- in other places ----------------------------------------------------------------------
+
+
+def test_a_copy_is_a_session_of_the_same_options(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"), threads=1)
+    for copied in (pickle.loads(pickle.dumps(session)), copy.deepcopy(session)):
+        assert copied is not session and not copied.is_open
+        assert (copied.model_name, copied.paths) == (session.model_name, session.paths)
+        assert copied.predict(photo())[0] == session.predict(photo())[0]
+        assert copied.inner_session.get_session_options().intra_op_num_threads == 1
+
+
+def test_a_copy_of_the_model_without_a_file():
+    session = new_session("backdrop", keep_shadow=True, strict=True)
+    copied = pickle.loads(pickle.dumps(session))
+    assert (copied.solving, copied.strict) == (session.solving, True)
+
+
+def test_options_that_cannot_be_sent_are_named(network):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    session = new_session("u2net_custom", model_path=network("mine.onnx"), sess_opts=options)
+    with pytest.raises(TypeError, match="SessionOptions cannot be copied"):
+        pickle.dumps(session)
+
+
+def test_a_session_works_in_another_process(network, photo):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        result = pool.submit(remove, photo(), session=session).result(120)
+    assert result == remove(photo(), session=session)

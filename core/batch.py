@@ -1,0 +1,111 @@
+"""Many pictures: prepared, asked for and finished side by side, and given back in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from .errors import ImageError, OptionError
+from .imaging.picture import Picture, open_picture
+from .pipeline import remove
+from .session.protocol import AnySession
+
+OnError = Literal["raise", "yield"]
+
+
+def remove_batch(
+    images: Iterable[Picture],
+    session: AnySession | None = None,
+    *,
+    workers: int = 2,
+    on_error: OnError = "raise",
+    **options: Any,
+) -> Iterator[Any]:
+    """Cut out many pictures, yielding results in order.
+
+    While one picture is in the model, another is being prepared or finished. At most
+    ``2 * workers`` pictures are held at a time, so the input may be endless. Each is copied
+    before the next is asked for: the input may hand out one object again and again, as
+    ``PIL.ImageSequence.Iterator`` and cameras do.
+
+    Parameters
+    ----------
+    images
+        Anything :func:`.pipeline.remove` takes.
+    session
+        One session for all; None uses the shared default.
+    workers
+        Threads, ≥ 1.
+    on_error
+        ``"raise"`` ends with the first picture that fails, in its turn; ``"yield"`` gives the
+        exception in that picture's place and goes on. What ``images`` itself raises ends it
+        either way, after the pictures before it.
+    **options
+        Keyword arguments of :func:`.pipeline.remove`.
+
+    Raises
+    ------
+    OptionError
+        If ``workers`` is below 1, or ``on_error`` neither.
+    """
+    if workers < 1:
+        raise OptionError(f"workers is {workers}; use 1 or more.")
+    if on_error not in get_args(OnError):
+        raise OptionError(f"on_error is {on_error!r}; use raise or yield.")
+
+    def cut_out(image: Picture) -> Any:
+        try:
+            return remove(image, session=session, **options)
+        except Exception as error:
+            if on_error == "raise":
+                raise
+            return error
+
+    return _in_order(iter(images), cut_out, workers)
+
+
+def _in_order(
+    images: Iterator[Picture], cut_out: Callable[[Picture], Any], workers: int
+) -> Iterator[Any]:
+    pending: deque[Future[Any]] = deque()
+
+    def submit() -> Iterator[Future[Any]]:
+        try:
+            for image in images:
+                yield pool.submit(cut_out, _detached(image))
+        except Exception as error:  # the source's own: raised after the pictures before it
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            yield failed
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for future in submit():
+                pending.append(future)
+                if len(pending) >= 2 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:  # the caller stopped early
+                future.cancel()
+
+
+def _detached(image: Picture) -> Picture:
+    """Return a picture that does not change when its source goes on."""
+    if isinstance(image, (bytearray, memoryview)):
+        return bytes(image)
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if isinstance(image, Image.Image):
+        try:
+            upright, _ = open_picture(image)  # a copy no longer knows how it is to be turned
+        except ImageError:
+            return image  # whoever works on it says so, in its turn
+        return upright.copy() if upright is image else upright
+    return image
