@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from .errors import OptionError
 from .imaging import composite
 from .imaging.levels import alpha_to_mask, mask_to_alpha
 from .imaging.mask import post_process
-from .imaging.picture import Kind, Picture, give_back, open_picture, split_alpha
+from .imaging.parts import take_apart
+from .imaging.picture import Kind, Picture, give_back, open_picture
+from .imaging.profile import from_srgb
 from .imaging.resample import resize
 from .layers import Refinement, edge_colours_of, find_layers, layer_of_matte, refine_layer, shrink
 from .matting.methods import DEFAULT_METHOD, MattingOptions, check_method, find_matte
@@ -93,7 +96,7 @@ def remove(
         For that method: a name in :data:`.session.vitmatte.VARIANTS`, or what
         :func:`.session.vitmatte.get_vitmatte` returned; None takes the first.
     bgcolor
-        Colour to put behind the cut-out: (r, g, b), (r, g, b, a), or a string, see
+        sRGB colour to put behind the cut-out: (r, g, b), (r, g, b, a), or a string, see
         :func:`.imaging.composite.parse_colour`.
     force_return_bytes
         Return PNG bytes whatever the input was.
@@ -129,7 +132,8 @@ def remove(
     bytes, PIL.Image.Image or ndarray
         The kind that came in (a Pillow picture for a path): RGBA, or L for masks. Several
         masks, or their cut-outs, stand below each other. A picture that was transparent
-        already stays at least as transparent.
+        already stays at least as transparent. The colour profile and the resolution are kept
+        (in ``info`` of a Pillow picture: pass them on when you save it).
 
     Raises
     ------
@@ -144,7 +148,8 @@ def remove(
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)
-    rgb, own_alpha = split_alpha(picture)
+    parts = take_apart(picture)
+    rgb, own_alpha = parts.rgb, parts.alpha
 
     as_rembg = edge_colours is None and matting_method in (None, "pymatting")
     colouring: str
@@ -194,8 +199,10 @@ def remove(
         results = _draw(rgb, layers, colouring, only_mask, own_alpha)
     result = composite.stack(results)
     if colour is not None and not only_mask:
+        if parts.profile:
+            colour = (*from_srgb(colour[:3], parts.profile), colour[3])
         result = composite.over_colour(result, colour)
-    return give_back(result, Kind.BYTES if force_return_bytes else kind, channel_order)
+    return give_back(result, parts, Kind.BYTES if force_return_bytes else kind, channel_order)
 
 
 def choose_method(
@@ -269,16 +276,13 @@ def _draw(
     if only_mask or colouring != "estimated":
         masks = [alpha_to_mask(layer.alpha) for layer in layers]
         return _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
-    pixels = np.asarray(rgb)
-    return [
-        _limit(
-            Image.fromarray(layer.cutout)
-            if layer.cutout is not None
-            else composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer)),
-            own_alpha,
-        )
-        for layer in layers
-    ]
+    return [_limit(_estimated(np.asarray(rgb), layer), own_alpha) for layer in layers]
+
+
+def _estimated(pixels: NDArray[np.uint8], layer: Layer) -> Image.Image:
+    if layer.cutout is None:
+        return composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer))
+    return Image.fromarray(layer.cutout * (layer.cutout[..., 3:] > 0))
 
 
 def _darker(found: Image.Image, own_alpha: Image.Image | None) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.imaging.foreground import VISIBLE
+from ..core.imaging.levels import VISIBLE
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.layers import edge_colours_of
 from ..core.session.protocol import Layer

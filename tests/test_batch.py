@@ -60,7 +60,7 @@ def test_a_batch_is_lazy_and_may_be_endless(workers, photo):
 def test_a_failure_is_raised_in_its_turn(photo):
     batch = remove_batch([photo(), photo(), b"broken", photo()], Whole(), workers=2)
     assert [next(batch).size, next(batch).size] == [(96, 72)] * 2
-    with pytest.raises(ImageError, match="is not a picture"):
+    with pytest.raises(ImageError, match="is not an image"):
         next(batch)
     assert list(batch) == []
 

@@ -146,12 +146,33 @@ def test_edge_colours(photo):
         for name in ("original", "naive", "estimated")
     }
     colours, alpha = np.asarray(picture, int), np.arange(256)[None, :, None]
-    np.testing.assert_array_equal(pixels["original"][..., :3], colours)
+    np.testing.assert_array_equal(pixels["original"][..., :3], colours * (alpha > 0))
     assert np.abs(pixels["naive"][..., :3] - colours * alpha / 255).max() <= 1
     assert not pixels["estimated"][:, 0].any()
     np.testing.assert_array_equal(pixels["estimated"][:, 255, :3], colours[:, 255])
     for result in pixels.values():
         np.testing.assert_array_equal(result[..., 3], alpha[..., 0].repeat(4, 0))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"edge_colours": "estimated"},
+        {"edge_colours": "original"},
+        {"alpha_matting": True, "edge_colours": "original"},
+        {"alpha_matting": True},
+        {"matting_method": "pymatting"},
+        {"decontaminate": True},
+    ],
+    ids=str,
+)
+def test_nothing_is_hidden_under_alpha_0(options, photo):
+    cutout = np.asarray(remove(photo(90, 66), session=Disc(), **options))
+    assert not cutout[cutout[..., 3] == 0].any()
+    # but for what rembg promises to do
+    kept = np.asarray(remove(photo(90, 66), session=Disc(), putalpha=True))
+    np.testing.assert_array_equal(kept[..., :3], photo(90, 66))
 
 
 def test_edge_colours_win_over_the_options_of_rembg(photo):
@@ -230,7 +251,8 @@ def test_colours_after_matting(photo):
     for same in ({"putalpha": True}, {"decontaminate": True}, {"edge_colours": "estimated"}):
         assert remove(picture, **options, **same) == estimated
     original = remove(picture, **options, edge_colours="original")
-    np.testing.assert_array_equal(np.asarray(original)[..., :3], picture)
+    seen = np.asarray(original)[..., 3:] > 0
+    np.testing.assert_array_equal(np.asarray(original)[..., :3], np.asarray(picture) * seen)
     np.testing.assert_array_equal(alpha_of(original), alpha_of(estimated))
     opaque = alpha_of(estimated) == 255
     np.testing.assert_array_equal(np.asarray(estimated)[opaque][:, :3], np.asarray(picture)[opaque])

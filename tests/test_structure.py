@@ -40,7 +40,16 @@ RULES: dict[str, set[str]] = {
 }
 # Rooms that are pure maths: arrays and pictures in, arrays and pictures out.
 MATHS = {"imaging", "matting.closed_form", "matting", "backdrop", "machine"}
-MATHS_IMPORTS = {"numpy", "PIL", "scipy", "numba", "pymatting", "psutil", *sys.stdlib_module_names}
+MATHS_IMPORTS = {
+    "numpy",
+    "PIL",
+    "scipy",
+    "numba",
+    "pymatting",
+    "psutil",
+    "pillow_heif",
+    *sys.stdlib_module_names,
+}
 
 # ComfyUI's own, and the library it runs on.
 HOST = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..imaging.foreground import VISIBLE
+from ..imaging.levels import VISIBLE
 from ..imaging.morphology import dilate, erode, over_cross
 from ..imaging.pyramid import average, double, fill, product, strongest
 from ..matting.closed_form.estimate import BudgetError, estimate_alpha_closed_form

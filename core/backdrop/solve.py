@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError, OptionError
-from ..imaging.foreground import OPAQUE, VISIBLE, EdgeColours
+from ..imaging.foreground import EdgeColours
+from ..imaging.levels import OPAQUE, VISIBLE
 from ..imaging.pyramid import double, product
 from ..imaging.rows import map_rows
 from ..matting.local_linear import carry_alpha

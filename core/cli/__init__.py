@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from ..errors import RembgSessionsError
 from .arguments import parser
@@ -19,6 +20,8 @@ from .terminal import say
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if something failed, 2 for bad usage."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may not know every letter of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
         return options.run(options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..matting.methods import DEFAULT_METHOD, METHODS
 from ..pipeline import EDGE_COLOURS
@@ -14,14 +13,21 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from . import cutout, models
+from .terminal import show
 
 
 class _Version(argparse.Action):
     """Says the version, which is looked for only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        sys.stdout.write(f"rembg-sessions {pack_version()}\n")
+        show(f"rembg-sessions {pack_version()}")
         parser.exit()
+
+
+def _quality(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
         "--suffix",
         default=".png",
         help="format of the outputs of a folder or of standard output (default: .png)",
+    )
+
+    cut.add_argument(
+        "--quality",
+        type=_quality,
+        help="1 to 100, of JPEG, WebP and AVIF (as little loss as they can; WebP: none)",
     )
 
     model = cut.add_argument_group("model")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from ..errors import ImageError, OptionError
+from ..errors import OptionError
 from ..imaging.composite import parse_colour
 from ..imaging.picture import open_picture
 from ..matting.methods import check_method
@@ -19,48 +16,62 @@ from ..registry.lookup import get_model
 from ..registry.spec import Output
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
+from .jobs import STREAM, Job, folder_jobs, one_job
+from .output import check_format, write
 from .terminal import download_bar, say
-
-STREAM = "-"
-# Formats that keep an alpha channel; the others need --bgcolor or --only-mask.
-_WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
 
 
 def run(options: argparse.Namespace) -> int:
     """Cut out a picture, or every picture of a folder."""
+    for name in ("input", "output"):
+        if not getattr(options, name):
+            raise OptionError(f"The {name} is empty: is a variable in your command not set?")
     if not options.suffix.startswith("."):
         options.suffix = f".{options.suffix}"
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
-    jobs = _jobs(options)
-    if not jobs:
-        say("Nothing to do.")
-        return 0
-    for _, target in jobs:
-        _check_format(target, options)
+    opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
     many = options.input != STREAM and Path(options.input).is_dir()
-    if many and options.trimap is not None:
+    if not many:
+        job = one_job(options.input, options.output, options.suffix, options.overwrite)
+        check_format(options.suffix if job.target == STREAM else Path(job.target).suffix, opaque)
+        session, options.vitmatte_model = _open_models(options)
+        _cut_out(job, session, options)
+        return 0
+
+    if options.trimap is not None:
         raise OptionError("--trimap belongs to one picture; name a file as the input, no folder.")
-    options.vitmatte = options.vitmatte or options.vitmatte_model is not None
-    session, options.vitmatte_model = _open_models(options)
-    failed = 0
+    if options.output == STREAM or Path(options.output).is_file():
+        raise OptionError(f"The input is a folder; {options.output} must be a folder, too.")
+    check_format(options.suffix, opaque)
+    source, target = Path(options.input), Path(options.output)
+    found = folder_jobs(source, target, options.suffix, options.overwrite)
+    for remark in found.remarks():
+        say(remark)
+    if not found.jobs:
+        say("Nothing is left to do." if found.kept else f"There are no pictures in {source}.")
+        return 0 if found.kept else 1
+    return _cut_out_many(found.jobs, options)
+
+
+def _cut_out_many(jobs: list[Job], options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    for source, target in tqdm(jobs, unit="picture", disable=not many):
+    session, options.vitmatte_model = _open_models(options)
+    failed = 0
+    for job in tqdm(jobs, unit="picture"):
         try:
-            _cut_out_one(source, target, session, options)
+            _cut_out(job, session, options)
         except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
-            if not many:
-                raise
             failed += 1
-            tqdm.write(f"{source}: {error}", file=sys.stderr)
-    if many:
-        say(f"{len(jobs) - failed} cut out on {session.provider}, {failed} failed.")
+            tqdm.write(f"{job.source}: {error}", file=sys.stderr)
+    say(f"{len(jobs) - failed} cut out on {session.provider}, {failed} failed.")
     return 1 if failed else 0
 
 
 def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
     """Open what the options need: the session, and the model of ViTMatte; None for neither."""
+    options.vitmatte = options.vitmatte or options.vitmatte_model is not None
     settings = {
         "providers": options.providers,
         "cpu_fallback": not options.no_cpu_fallback,
@@ -109,63 +120,14 @@ def _method(options: argparse.Namespace) -> str:
     )
 
 
-def _jobs(options: argparse.Namespace) -> list[tuple[str, str]]:
-    """Pair every input with its output; inputs whose output exists are left out and named."""
-    if options.input == STREAM or not Path(options.input).is_dir():
-        if options.input != STREAM and not Path(options.input).is_file():
-            raise ImageError(f"There is no file or folder {options.input}.")
-        if options.output != STREAM and Path(options.output).is_dir():
-            if options.input == STREAM:
-                raise OptionError(f"{options.output} is a folder; name a file for the output.")
-            name = Path(options.input).with_suffix(options.suffix).name
-            options.output = str(Path(options.output) / name)
-        if options.output != STREAM and Path(options.output).exists() and not options.overwrite:
-            raise OptionError(f"{options.output} exists; add --overwrite to replace it.")
-        return [(options.input, options.output)]
-
-    if options.output == STREAM or Path(options.output).is_file():
-        raise OptionError(f"The input is a folder; {options.output} must be a folder, too.")
-    suffixes = Image.registered_extensions()
-    source, target = Path(options.input), Path(options.output)
-    if target.resolve() == source.resolve():
-        raise OptionError("Input and output are the same folder; name another for the cut-outs.")
-    jobs: dict[Path, Path] = {}
-    for path in sorted(source.rglob("*")):
-        if path.suffix.lower() not in suffixes or not path.is_file():
-            continue
-        if path.resolve().is_relative_to(target.resolve()):
-            continue  # an output folder inside the input folder
-        output = target / path.relative_to(source).with_suffix(options.suffix)
-        if output in jobs:  # a.jpg and a.png: the second gets its full name
-            output = output.with_name(f"{path.name}{options.suffix}")
-        jobs[output] = path
-    existing = [] if options.overwrite else [output for output in jobs if output.exists()]
-    for output in existing:
-        del jobs[output]
-    if existing:
-        say(f"{len(existing)} outputs exist and are kept; add --overwrite to replace them.")
-    return [(str(path), str(output)) for output, path in jobs.items()]
-
-
-def _check_format(target: str, options: argparse.Namespace) -> None:
-    suffix = (options.suffix if target == STREAM else Path(target).suffix).lower()
-    if Image.registered_extensions().get(suffix) not in Image.SAVE or suffix == ".ico":
-        raise OptionError(f"{suffix or target!r} is not an image format; use for example .png.")
-    opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
-    if suffix not in _WITH_ALPHA and not opaque:
-        raise OptionError(
-            f"{suffix} keeps no transparency. Write .png or .webp, or give an opaque --bgcolor."
-        )
-
-
-def _cut_out_one(source: str, target: str, session: Any, options: argparse.Namespace) -> None:
+def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
     method = _method(options) or None
     edge_colours = options.edge_colours
     if edge_colours is None and options.putalpha:
         edge_colours = "original" if method else None
     elif edge_colours is None and (options.decontaminate or method != "pymatting"):
         edge_colours = "estimated"  # pymatting brings its own
-    picture, _ = open_picture(sys.stdin.buffer.read() if source == STREAM else source)
+    picture, _ = open_picture(_read_stream() if job.source == STREAM else job.source)
     result = remove(
         picture,
         session=session,
@@ -185,29 +147,10 @@ def _cut_out_one(source: str, target: str, session: Any, options: argparse.Names
         sam_prompt=options.sam_prompt,
         cloth_category=options.cloth_category,
     )
-    _write(result, target, options.suffix)
+    write(result, job, options.suffix, quality=options.quality, overwrite=options.overwrite)
 
 
-def _write(picture: Any, target: str, suffix: str) -> None:
-    """Write a picture; a file appears under its name only when it is complete."""
-    suffix = suffix if target == STREAM else Path(target).suffix
-    kind = Image.registered_extensions()[suffix.lower()]
-    if suffix.lower() not in _WITH_ALPHA and picture.mode == "RGBA":
-        picture = picture.convert("RGB")
-    buffer = BytesIO()
-    try:
-        picture.save(buffer, kind)
-    except (OSError, ValueError) as error:  # WebP ends at 16383 pixels, for example
-        raise ImageError(f"{target} cannot be written as {kind}: {error}.") from error
-    if target == STREAM:
-        sys.stdout.buffer.write(buffer.getvalue())
-        sys.stdout.buffer.flush()
-        return
-    path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(buffer.getvalue())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _read_stream() -> bytes:
+    if sys.stdin is None:
+        raise OptionError("Standard input is closed; name a file instead of -.")
+    return sys.stdin.buffer.read()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ..errors import OptionError, RembgSessionsError
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
 from ..weights.store import ensure, find
-from .terminal import download_bar, say
+from .terminal import download_bar, say, show
 
 
 def list_models(_: argparse.Namespace) -> int:
@@ -22,7 +21,7 @@ def list_models(_: argparse.Namespace) -> int:
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        sys.stdout.write("  ".join([*cells, row[4]]).rstrip() + "\n")
+        show("  ".join([*cells, row[4]]).rstrip())
     return 0
 
 
@@ -46,7 +45,7 @@ def download(options: argparse.Namespace) -> int:
             with download_bar() as on_progress:
                 paths = ensure(spec, on_progress=on_progress)
             for path in paths:
-                sys.stdout.write(f"{path}\n")
+                show(str(path))
         except RembgSessionsError as error:
             failed += 1
             say(f"error: {error}")
@@ -57,5 +56,5 @@ def doctor(_: argparse.Namespace) -> int:
     """Examine the installation."""
     from ..runtime.diagnosis import diagnose
 
-    sys.stdout.write(diagnose() + "\n")
+    show(diagnose())
     return 0

@@ -7,10 +7,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..errors import OptionError
+
+
+def show(text: str) -> None:
+    """Write a line of what was asked for to standard output.
+
+    Raises
+    ------
+    OptionError
+        If it is closed.
+    """
+    if sys.stdout is None:
+        raise OptionError("Standard output is closed; there is nowhere to write to.")
+    sys.stdout.write(text + "\n")
+
 
 def say(text: str) -> None:
     """Write a sentence for the user, apart from what is piped on."""
-    sys.stderr.write(text + "\n")
+    if sys.stderr is not None:
+        sys.stderr.write(text + "\n")
 
 
 @contextmanager

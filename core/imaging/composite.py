@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from ..errors import OptionError
-from .foreground import VISIBLE, EdgeColours, estimate_edge_colours
-from .levels import to_levels
+from .foreground import EdgeColours, estimate_edge_colours
+from .levels import alpha_to_levels
 from .rows import cached_rows, map_rows
 
 Colour = tuple[int, int, int, int]
@@ -89,10 +89,11 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColo
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        is_seen = (alpha[rows] >= VISIBLE).view(np.uint8)
+        levels = alpha_to_levels(alpha[rows])
+        is_seen = (levels > 0).view(np.uint8)
         for channel in range(3):  # numpy is slow where the last axis is short
             np.multiply(image[rows, :, channel], is_seen, out=cutout[rows, :, channel])
-        np.multiply(to_levels(alpha[rows]), is_seen, out=cutout[rows, :, 3])
+        cutout[rows, :, 3] = levels
 
     map_rows(write, height, alpha.size, cached_rows(width))
     cutout.reshape(-1, 4)[edge.pixels, :3] = edge.colours + 0.5

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .levels import OPAQUE, VISIBLE
 from .rows import map_rows
 
 # Side of the finest averaging block, and the step between the pixels that are averaged.
@@ -28,13 +29,6 @@ _MIXED = 64**2
 # A colour this many deviations and levels from the expected one is not believed: there it is
 # alpha that is wrong. For masks, and for alpha that was solved from the colours.
 _FARTHEST = {False: (2, 8), True: (3, 16)}
-
-# Alpha below one level of 8 bit is 0 in the files that ComfyUI writes, which cuts fractions
-# off: nothing of the pixel is seen.
-VISIBLE = 1 / 255
-# From here on the picture's own colour is right to the level of 8 bit. Networks seldom say
-# exactly 1 inside a subject.
-OPAQUE = 253.5 / 255
 
 
 class EdgeColours(NamedTuple):

@@ -121,7 +121,8 @@ def keep_largest(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set everything to 0 but the largest region of alpha ≥ 0.5 and its soft edge."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(alpha >= 0.5)
+    # corners join, or slanting lines of one pixel would fall apart
+    labels, count = ndimage.label(alpha >= 0.5, np.ones((3, 3)))
     if count <= 1:
         return alpha
     largest = np.bincount(labels.ravel())[1:].argmax() + 1

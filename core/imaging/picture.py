@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import struct
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, OptionError
+from .formats import UNREADABLE, open_file
+from .parts import Parts, float_levels, reading
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -29,6 +32,12 @@ _UPRIGHT = {
 }
 # Where Pillow keeps the orientation: a turned picture must not say that it is to be turned.
 _EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+# To decode these, Pillow starts another program.
+_PROGRAMS = {"EPS", "WMF"}
+# Of these, more than one frame is an animation or a document; elsewhere (a phone's JPEG, an
+# icon) the others are smaller copies, or parts.
+_FRAMES = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 
@@ -43,21 +52,26 @@ class Kind(Enum):
     ARRAY = auto()
 
 
+# -- in --------------------------------------------------------------------------------------
+
+
 def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image, Kind]:
     """Open a picture, upright.
 
     Parameters
     ----------
     data
-        An encoded file as bytes; a path; a Pillow picture; or an array (H, W), (H, W, 1..4)
-        of uint8, or (H, W) of bool, uint16 or float32 in 0..255.
+        An encoded file as bytes; a path; a Pillow image; or an array: (H, W) or (H, W, 1..4)
+        of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 1,
+        0..255.
     channel_order
         ``"RGB"``, or ``"BGR"`` for arrays from OpenCV.
 
     Returns
     -------
     picture, kind
-        A path counts as Pillow. The caller's own picture is never changed.
+        A path counts as Pillow. The caller's own image is never changed. Of animations and
+        documents of several pages it is the first frame, with a warning in the log.
 
     Raises
     ------
@@ -69,14 +83,12 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     if channel_order not in CHANNEL_ORDERS:
         raise OptionError(f"channel_order is {channel_order!r}; use RGB or BGR.")
     if isinstance(data, Image.Image):
-        picture, kind = _decode(data, "The picture"), Kind.PILLOW
+        with reading("The image"):
+            picture, kind = _loaded(data), Kind.PILLOW
     elif isinstance(data, (bytes, bytearray, memoryview)):
-        picture, kind = _decode(io.BytesIO(data), "The data"), Kind.BYTES
+        picture, kind = _decode(bytes(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
-        path = Path(data)
-        if not path.is_file():
-            raise ImageError(f"There is no file {path}.")
-        picture, kind = _decode(path, str(path)), Kind.PILLOW
+        picture, kind = _decode_file(Path(data)), Kind.PILLOW
     elif isinstance(data, np.ndarray):
         picture, kind = _from_array(data, channel_order), Kind.ARRAY
     else:
@@ -89,21 +101,68 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     return _upright(picture), kind
 
 
-def _decode(source: Any, what: str) -> Image.Image:
-    try:
-        picture = source if isinstance(source, Image.Image) else Image.open(source)
-        picture.load()
-    except MemoryError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{what} is refused: {error} If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{what} is not a picture that Pillow can read.") from error
-    except Exception as error:  # decoders raise nearly anything on damaged data
-        raise ImageError(f"{what} could not be read as a picture: {error}.") from error
+def _loaded(picture: Image.Image) -> Image.Image:
+    if picture.format in _PROGRAMS and getattr(picture, "tile", ()):
+        raise ImageError(f"{picture.format} files are not read; convert it to PNG first.")
+    picture.load()
     return picture
+
+
+def _decode_file(path: Path) -> Image.Image:
+    with reading(str(path)):
+        if not path.is_file():
+            raise ImageError(f"There is no file {path}.")
+        data = path.read_bytes()
+    try:
+        return _decode(data, str(path))
+    except ImageError as error:
+        advice = UNREADABLE.get(path.suffix.lower())
+        if advice is None or not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
+        raise ImageError(f"{path} is not an image that Pillow can read: {advice}.") from error
+
+
+def _decode(data: bytes, what: str) -> Image.Image:
+    with reading(what):
+        try:
+            picture = _open(data)
+        except ValueError:
+            # Pillow refuses text and profiles that unpack to more than a mebibyte; the pixels
+            # are fine
+            for dropped in ((b"tEXt", b"zTXt", b"iTXt"), (b"tEXt", b"zTXt", b"iTXt", b"iCCP")):
+                smaller = _without_chunks(data, dropped)
+                try:
+                    picture = _open(smaller)
+                except ValueError:
+                    continue
+                kinds = "text and its colour profile" if b"iCCP" in dropped else "text"
+                _log.warning("%s: its %s, too large to be read, was ignored.", what, kinds)
+                break
+            else:
+                raise
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format in _FRAMES:
+        _log.warning("%s has %d frames; only the first is used.", what, frames)
+    return picture
+
+
+def _open(data: bytes) -> Image.Image:
+    picture = open_file(io.BytesIO(data))
+    picture.load()
+    return picture
+
+
+def _without_chunks(data: bytes, names: tuple[bytes, ...]) -> bytes:
+    """Return a PNG file without its chunks of some kinds; other files as they are."""
+    if not data.startswith(_PNG):
+        return data
+    kept, at = [_PNG], len(_PNG)
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name not in names:
+            kept.append(data[at : at + length + 12])
+        at += length + 12
+    return b"".join(kept)
 
 
 def _upright(picture: Image.Image) -> Image.Image:
@@ -115,7 +174,8 @@ def _upright(picture: Image.Image) -> Image.Image:
     if method is None:
         return picture
     # ImageOps.exif_transpose would rewrite the EXIF data, and fail where it is damaged
-    turned = picture.transpose(method)
+    with reading("The picture"):
+        turned = picture.transpose(method)
     for key in _EXIF:
         turned.info.pop(key, None)
     return turned
@@ -126,13 +186,14 @@ def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:
         array = array[..., 0]
     if array.size == 0:
         raise ImageError(f"The array is empty: shape {array.shape}.")
-    colour = array.ndim == 3 and array.shape[2] in (2, 3, 4) and array.dtype == np.uint8
-    grey = array.ndim == 2 and array.dtype in (np.uint8, np.bool_, np.uint16, np.float32)
-    if not (colour or grey):
+    colour = array.ndim == 3 and array.shape[2] in (2, 3, 4)
+    if (colour or array.ndim == 2) and np.issubdtype(array.dtype, np.floating):
+        array = float_levels(array)
+    grey = array.ndim == 2 and array.dtype in (np.uint8, np.bool_, np.uint16)
+    if not (grey or (colour and array.dtype == np.uint8)):
         raise ImageError(
             f"An array of shape {array.shape} and type {array.dtype} is not an image here. Use "
-            "uint8 with values 0..255 and shape (H, W), (H, W, 3) or (H, W, 4); multiply "
-            "0..1 floats by 255 first."
+            "uint8 with values 0..255, or floats, of shape (H, W), (H, W, 3) or (H, W, 4)."
         )
     if colour and channel_order == "BGR" and array.shape[2] >= 3:
         array = swap_channels(array)
@@ -145,52 +206,37 @@ def swap_channels(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array[..., order])
 
 
-def split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Convert a picture of any mode to RGB and its alpha channel, if it has one.
+# -- out -------------------------------------------------------------------------------------
 
-    16-bit grey is scaled to 8 bit, where Pillow alone would clip it.
 
-    Returns
-    -------
-    rgb, alpha
-        Modes RGB and L; alpha None if the picture is opaque by nature.
+def give_back(picture: Image.Image, parts: Parts, kind: Kind, channel_order: str = "RGB") -> Any:
+    """Return a result as the kind that the caller handed over; bytes are PNG.
 
-    Raises
-    ------
-    ImageError
-        If a float picture holds NaN or infinity.
+    Parameters
+    ----------
+    picture
+        Mode L, RGB or RGBA, made from ``parts``: what those say of colours and size is kept.
     """
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture, None
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        return _grey_to_8_bit(picture).convert("RGB"), None
-    if picture.mode == "La":  # which Pillow does not convert to RGBA
-        picture = picture.convert("LA")
-    if picture.has_transparency_data:
-        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
-        return rgba.convert("RGB"), rgba.getchannel("A")
-    return picture.convert("RGB"), None
-
-
-def _grey_to_8_bit(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    if picture.mode == "F":
-        if not np.isfinite(values).all():
-            raise ImageError("The picture holds NaN or infinity; replace them by numbers.")
-        return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
-    # mode I holds 8- or 16-bit values, depending on the file it came from
-    if picture.mode == "I" and values.max() <= 255:
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8))
-
-
-def give_back(picture: Image.Image, kind: Kind, channel_order: str = "RGB") -> Any:
-    """Return a picture as the kind that the caller handed over; bytes are PNG."""
-    if kind is Kind.PILLOW:
-        return picture
     if kind is Kind.ARRAY:
         array = np.asarray(picture)
         return swap_channels(array) if channel_order == "BGR" and array.ndim == 3 else array
+    said = saved_with(picture, parts)
+    if kind is Kind.PILLOW:
+        picture.info = dict(said)
+        return picture
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    picture.save(buffer, "PNG", **said)
     return buffer.getvalue()
+
+
+def saved_with(picture: Image.Image, parts: Parts) -> dict[str, Any]:
+    """Return what a result is to be saved with, by Pillow's names.
+
+    A mask holds no colours, and so has no profile.
+    """
+    said: dict[str, Any] = {}
+    if parts.profile and picture.mode != "L":
+        said["icc_profile"] = parts.profile
+    if parts.dpi:
+        said["dpi"] = parts.dpi
+    return said

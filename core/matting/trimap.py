@@ -9,7 +9,8 @@ from PIL import Image
 from ..errors import ImageError, OptionError
 from ..imaging.levels import to_levels
 from ..imaging.morphology import erode_cross, erode_square
-from ..imaging.picture import Picture, open_picture, split_alpha
+from ..imaging.parts import to_grey
+from ..imaging.picture import Picture, open_picture
 from ..imaging.rows import map_rows
 
 # Longer side of the pictures for which rembg's erode size of 10 was chosen.
@@ -129,9 +130,7 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
                 "0.5 for unknown and 1 for foreground; or pass uint8."
             )
         trimap = to_levels(trimap)
-    picture, _ = open_picture(trimap)
-    rgb, _ = split_alpha(picture)
-    levels = rgb.convert("L")
+    levels = to_grey(open_picture(trimap)[0])
     height, width = size_hw
     if levels.size != (width, height):
         ratio = (levels.width * height) / (levels.height * width)

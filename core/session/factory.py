@@ -100,6 +100,8 @@ def new_session(
 
 
 def _make(kind: type[AnyModel], sess_opts: Any, options: dict[str, Any]) -> AnyModel:
+    # None is every option's way of not being given
+    options = {name: value for name, value in options.items() if value is not None}
     if not (kind.spec.weights or kind.spec.custom):  # there are no files to be found
         options = {name: value for name, value in options.items() if name not in _FINDING}
     return kind(kind.spec.name, sess_opts, **options)

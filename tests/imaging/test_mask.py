@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from rembg_sessions.core.errors import OptionError
@@ -94,14 +95,14 @@ def test_keep_largest_takes_the_soft_edge_along():
     alpha[9, 15:30] = 0.3
     alpha[30:33, 5:8] = 0.9
     alpha[33, 5:8] = 0.3
-    kept = mask.keep_largest(alpha)
+    kept = mask.mask.keep_largest(alpha)
     np.testing.assert_array_equal(kept[:25], alpha[:25])
     assert not kept[25:].any()
 
 
 @pytest.mark.parametrize("alpha", [np.zeros((9, 9), np.float32), np.full((9, 9), 0.4, np.float32)])
 def test_keep_largest_without_any_region(alpha):
-    np.testing.assert_array_equal(mask.keep_largest(alpha), alpha)
+    np.testing.assert_array_equal(mask.mask.keep_largest(alpha), alpha)
 
 
 def test_feather_keeps_the_area_and_softens_the_edge():
@@ -152,3 +153,15 @@ def test_a_filled_hole_leaves_no_rim():
     np.testing.assert_array_equal(filled[:20], alpha[:20])
     outer = (alpha > 0) & (alpha < 0.5) & (np.indices(alpha.shape)[0] < 30)
     np.testing.assert_array_equal(filled[outer], alpha[outer])
+
+
+@pytest.mark.parametrize("end", [(110, 10), (115, 25), (80, 5)], ids=["45°", "30°", "60°"])
+def test_the_largest_region_keeps_its_thin_slanting_parts(end):
+    picture = Image.new("L", (120, 120))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((20, 50, 80, 110), fill=255)
+    draw.line((60, 60, *end), fill=255, width=1)
+    alpha = (np.asarray(picture) > 0).astype(np.float32)
+    np.testing.assert_array_equal(mask.keep_largest(alpha), alpha)
+    alpha[1, 1] = 1
+    assert mask.keep_largest(alpha)[1, 1] == 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
+import subprocess
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
-from helpers import Gradient, Whole, decode, encode
+from helpers import Gradient, Whole, decode, difference, encode
 from rembg_sessions.core import remove
 from rembg_sessions.core.errors import ImageError
 
@@ -144,8 +147,7 @@ def test_boolean_arrays():
     "array",
     [
         *[np.zeros(shape, np.uint8) for shape in ((), (5,), (2, 3, 5), (1, 2, 3, 3))],
-        *[np.zeros((4, 4, 3), dtype) for dtype in (np.float32, np.float64, np.int64, np.uint16)],
-        np.zeros((4, 4), np.complex64),
+        *[np.zeros((4, 4, 3), dtype) for dtype in (np.int64, np.uint16, np.complex64)],
         np.array([["a"]]),
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
@@ -214,7 +216,7 @@ def test_files_that_end_too_soon(form, photo):
 
 def test_a_lazy_picture_whose_file_ends_too_soon(photo):
     data = encode(photo(200, 200))
-    with pytest.raises(ImageError, match="The picture could not be read"):
+    with pytest.raises(ImageError, match="The image could not be read"):
         remove(Image.open(io.BytesIO(data[: len(data) // 2])), session=Whole())
 
 
@@ -258,3 +260,166 @@ def test_the_callers_picture_is_not_changed(mode, options, photo):
     result.paste(0, (0, 0, 9, 9))
     assert (picture.mode, picture.info) == (before.mode, info)
     assert picture == before
+
+
+# -- floats ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (8, 8, 4)], ids=str)
+def test_floats_of_0_to_1(shape, dtype):
+    shares = np.random.default_rng(0).random(shape).astype(dtype)
+    shares[..., 0, 0] = 1
+    levels = (shares.astype(np.float64) * 255 + 0.5).astype(np.uint8)
+    ours, expected = (remove(data, session=Whole(), putalpha=True) for data in (shares, levels))
+    assert difference(ours, expected) <= (1 if dtype is np.float16 else 0)
+    # ... and of 0 to 255
+    np.testing.assert_array_equal(
+        remove(levels.astype(np.float32), session=Whole(), putalpha=True), expected
+    )
+
+
+def test_a_float_file_of_0_to_1():
+    data = encode(Image.fromarray(np.array([[0, 0.5, 1]], np.float32)), "TIFF")
+    grey = np.asarray(decode(remove(data, session=Whole())))[0, :, 0]
+    np.testing.assert_array_equal(grey, [0, 128, 255])
+
+
+# -- transparency in words -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "value"), [("I;16", 700), ("I", 700), ("F", 0.5), ("L", 7), ("1", 0), ("P", 0)]
+)
+def test_one_value_is_transparent(mode, value):
+    kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32, "1": np.bool_}.get(mode, np.uint8)
+    values = np.full((4, 6), 1, kind)
+    values[:, :3] = value
+    picture = Image.fromarray(values)
+    if mode == "P":
+        picture = picture.convert("L").point([0, 1] + 254 * [0])
+        picture.putpalette([9, 9, 9, 200, 100, 50])
+    assert picture.mode == mode
+    picture.info["transparency"] = value
+    mask = np.asarray(remove(picture, session=Whole(), only_mask=True))
+    np.testing.assert_array_equal(mask, np.broadcast_to([0, 0, 0, 255, 255, 255], (4, 6)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16", "I", "F"])
+@pytest.mark.parametrize("value", [b"", b"\0\1", -1, 300, "red", (1, 2), (1, 2, 300), {}, object()])
+def test_transparency_that_makes_no_sense(mode, value):
+    if (mode == "P" and isinstance(value, bytes)) or (mode, value) == ("F", 300):
+        return
+    if (value == 300 and mode in ("I;16", "I")) or (mode, value) == ("F", -1):
+        return
+    picture = Image.new("L", (4, 4)).convert(mode if mode != "I;16" else "L")
+    if mode == "I;16":
+        picture = Image.fromarray(np.zeros((4, 4), np.uint16))
+    picture.info["transparency"] = value
+    with pytest.raises(ImageError, match=r"transparency is .* means nothing for mode"):
+        remove(picture, session=Whole())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16", "RGBA", "CMYK"])
+def test_no_transparency_is_none(mode):
+    picture = Image.new(mode, (4, 4))
+    picture.info["transparency"] = None
+    assert remove(picture, session=Whole(), only_mask=True).getextrema() == (
+        (0, 0) if mode == "RGBA" else (255, 255)
+    )
+    assert picture.info == {"transparency": None}
+
+
+# -- what starts programs, what is too large, what moves ---------------------------------------
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+METAFILE = b"\xd7\xcd\xc6\x9a\0\0" + b"\0" * 100
+
+
+@pytest.mark.parametrize("data", [POSTSCRIPT, METAFILE, b"%PDF-1.4\n" + b"\0" * 50], ids=len)
+def test_files_that_start_a_program_are_not_read(data, tmp_path, monkeypatch):
+    def start(*arguments, **options):
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    (tmp_path / "innocent.png").write_bytes(data)
+    for given in (data, tmp_path / "innocent.png"):
+        with pytest.raises(ImageError, match="is not an image that Pillow can read"):
+            remove(given, session=Whole())
+        with pytest.raises(ImageError, match="is not an image that Pillow can read"):
+            remove(Image.new("RGB", (9, 9)), trimap=given)
+    if data is POSTSCRIPT:
+        with pytest.raises(ImageError, match="EPS files are not read"):
+            remove(Image.open(io.BytesIO(data)), session=Whole())
+
+
+def chunked(picture, *chunks):
+    """A PNG with more chunks before its pixels."""
+    data = encode(picture)
+    at = data.index(b"IDAT") - 4
+    made = b""
+    for name, body in chunks:
+        crc = zlib.crc32(name + body)
+        made += struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+    return data[:at] + made + data[at:]
+
+
+LARGE = zlib.compress(b"0" * 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "lost"),
+    [
+        ((b"zTXt", b"workflow\0\0" + LARGE), "text,"),
+        ((b"iTXt", b"prompt\0\1\0\0\0" + LARGE), "text,"),
+        ((b"iCCP", b"monitor\0\0" + LARGE), "text and its colour profile,"),
+    ],
+    ids=["zTXt", "iTXt", "iCCP"],
+)
+def test_text_that_is_too_large_does_not_stop_a_picture(chunk, lost, photo, tmp_path, caplog):
+    data = chunked(photo(), chunk)
+    (tmp_path / "large.png").write_bytes(data)
+    for given in (data, tmp_path / "large.png"):
+        caplog.clear()
+        cutout = remove(given, session=Whole(), putalpha=True, force_return_bytes=True)
+        np.testing.assert_array_equal(decode(cutout).convert("RGB"), photo())
+        assert lost in caplog.text
+
+
+def test_text_that_is_too_large_costs_no_good_profile(photo):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    icc = (b"iCCP", b"sRGB\0\0" + zlib.compress(profile))
+    data = chunked(photo(), icc, (b"zTXt", b"workflow\0\0" + LARGE))
+    assert decode(remove(data, session=Whole())).info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_more_than_one_frame_is_told(form, photo, caplog, tmp_path):
+    frames = [photo(seed=seed) for seed in range(3)]
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:])
+    (tmp_path / "moving").write_bytes(data)
+    remove(data, session=Whole())
+    remove(tmp_path / "moving", session=Whole())
+    assert caplog.text.count("has 3 frames; only the first is used") == 2
+    caplog.clear()
+    remove(decode(data), session=Whole())  # the caller's own image may be at any frame
+    remove(encode(frames[0], form), session=Whole())
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["a.heic", "A.HEIF", "a.nef", "a.jxl"])
+def test_formats_that_need_more_say_what(name, tmp_path):
+    (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
+    with pytest.raises(ImageError, match=r"Pillow can read: (install|convert)"):
+        remove(tmp_path / name, session=Whole())
+
+
+@pytest.mark.parametrize("error", [AssertionError(), KeyError("x"), RecursionError("deep")])
+def test_whatever_pillow_raises_is_an_image_error(error, monkeypatch, photo):
+    def fail(*arguments, **options):
+        raise error
+
+    data = encode(photo().convert("P"))
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(ImageError, match=r"could not be read as an image: (Assertion|'x'|deep)"):
+        remove(data, session=Whole())

@@ -1,0 +1,76 @@
+"""Formats of picture files: those that are read, and what to do about those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000", "MPO"),
+    *("MSP", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM"),
+)
+"""Pillow's names of the formats that are read: pictures of pixels, decoded by Pillow itself.
+
+PostScript and metafiles are none of them: to read those, Pillow starts other programs.
+"""
+
+_RAW = "convert it to TIFF or JPEG with a raw converter"
+_HEIF = "install pillow-heif (pip), or convert it to JPEG"
+UNREADABLE: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
+        ".jxl": "convert it to PNG",
+        ".svg": "export it as PNG",
+        **dict.fromkeys(
+            (
+                *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".nef", ".nrw", ".orf"),
+                *(".pef", ".raf", ".raw", ".rw2", ".sr2", ".srw", ".x3f"),
+            ),
+            _RAW,
+        ),
+    }
+)
+"""Suffixes of pictures that are not read, and what to do instead."""
+
+
+def register_heif() -> bool:
+    """Teach Pillow to read HEIC, where pillow-heif is installed; whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def open_file(file: BinaryIO) -> Image.Image:
+    """Open a picture file of a readable format, which is decoded later.
+
+    Raises
+    ------
+    PIL.UnidentifiedImageError
+        If it is of no such format.
+    """
+    Image.preinit()  # the usual formats; loading all of them takes a tenth of a second
+    try:
+        return Image.open(file, formats=_known())
+    except UnidentifiedImageError:
+        Image.init()
+        register_heif()
+        file.seek(0)
+        return Image.open(file, formats=_known())
+
+
+def _known() -> list[str]:
+    """Return the readable formats that this Pillow knows at the moment."""
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Return the suffixes, in small letters, of the files that can be read."""
+    register_heif()
+    known = Image.registered_extensions()
+    return frozenset(suffix for suffix, name in known.items() if name in FORMATS)

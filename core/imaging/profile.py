@@ -1,0 +1,63 @@
+"""Colour profiles: what the numbers of a picture mean, kept or converted to sRGB."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any
+
+from PIL import Image
+
+_log = logging.getLogger("rembg_sessions")
+
+# Of the profile's header (ICC.1:2022, 7.2): where the colour space and the signature stand.
+_SPACE, _SIGNATURE, _HEADER = slice(16, 20), slice(36, 40), 128
+
+
+def space_of(profile: object) -> str:
+    """Return the colour space that a profile describes, ``"RGB"`` for example; empty if none.
+
+    Parameters
+    ----------
+    profile
+        What Pillow keeps as ``icc_profile``: bytes, or anything else that is not a profile.
+    """
+    if not isinstance(profile, bytes) or len(profile) < _HEADER:
+        return ""
+    if profile[_SIGNATURE] != b"acsp":
+        return ""
+    return profile[_SPACE].decode("ascii", "replace").strip()
+
+
+def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
+    """Convert a picture to RGB in sRGB; None where the profile cannot be used.
+
+    Parameters
+    ----------
+    picture
+        Of a mode that fits the profile: L for grey, CMYK, LAB, RGB.
+    """
+    try:
+        from PIL import ImageCms
+
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target: Any = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+    except Exception as error:  # a Pillow without LittleCMS, a damaged profile
+        _log.warning("The picture's colour profile could not be used: %s.", error)
+        return None
+
+
+def from_srgb(colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:
+    """Return the numbers that an sRGB colour has in an RGB profile; its own if it fails."""
+    try:
+        from PIL import ImageCms
+
+        source: Any = ImageCms.createProfile("sRGB")
+        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        pixel = Image.new("RGB", (1, 1), colour)
+        converted: Any = ImageCms.profileToProfile(pixel, source, target, outputMode="RGB")
+        return converted.getpixel((0, 0))
+    except Exception as error:
+        _log.warning("The picture's colour profile could not be used: %s.", error)
+        return colour
