@@ -95,14 +95,14 @@ def test_keep_largest_takes_the_soft_edge_along():
     alpha[9, 15:30] = 0.3
     alpha[30:33, 5:8] = 0.9
     alpha[33, 5:8] = 0.3
-    kept = mask.mask.keep_largest(alpha)
+    kept = mask.keep_largest(alpha)
     np.testing.assert_array_equal(kept[:25], alpha[:25])
     assert not kept[25:].any()
 
 
 @pytest.mark.parametrize("alpha", [np.zeros((9, 9), np.float32), np.full((9, 9), 0.4, np.float32)])
 def test_keep_largest_without_any_region(alpha):
-    np.testing.assert_array_equal(mask.mask.keep_largest(alpha), alpha)
+    np.testing.assert_array_equal(mask.keep_largest(alpha), alpha)
 
 
 def test_feather_keeps_the_area_and_softens_the_edge():
