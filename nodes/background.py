@@ -72,6 +72,8 @@ class RemBGApplyBackground:
     ) -> tuple[torch.Tensor]:
         rgba = parse_colour(colour)
         image = convert.check_image(image)
+        if mask is not None:
+            image = convert.one_per_mask(image, mask)
         count, height, width, channels = image.shape
         if channels == 3 and mask is None:
             raise ImageError(
@@ -95,19 +97,20 @@ class RemBGApplyBackground:
                     f"There are {len(pictures)} backgrounds for {count} images; pass one, or one "
                     "per image."
                 )
-        results = []
+        results = torch.empty((count, height, width, 3))
         update = host.progress(count)
+        behind = torch.tensor(rgba[:3]) / 255
         for i in range(count):
             host.check_cancelled()
-            front = image[i, ..., :3]
-            if pictures is None:
-                opacity = rgba[3] / 255
-                behind = opacity * (torch.tensor(rgba[:3]) / 255) + (1 - opacity) * front
-            else:
-                behind = _place(pictures[min(i, len(pictures) - 1)], (height, width), fit, rgba)
-            results.append(front * alpha[i] + behind * (1 - alpha[i]))
+            front, opacity = image[i, ..., :3], rgba[3] / 255
+            if pictures is not None and i < len(pictures):  # a single one is placed once
+                behind = _place(pictures[i], (height, width), fit, rgba)
+            shown = behind if pictures is not None or opacity == 1 else None
+            if shown is None:
+                shown = opacity * behind + (1 - opacity) * front
+            torch.lerp(shown.expand_as(front), front, alpha[i], out=results[i])
             update(i + 1)
-        return (host.to_output(torch.stack(results)),)
+        return (host.to_output(results),)
 
 
 def _place(

@@ -55,18 +55,14 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
 def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Tensor:
     """Return a checked MASK of any size as float32 (count, h, w) on the CPU, 0..1.
 
-    (H, W) and (B, 1, H, W) are accepted too; one mask serves all pictures.
+    (H, W), (B, 1, H, W) and (B, H, W, 1) are accepted too; one mask serves all pictures.
 
     Raises
     ------
     ImageError
         If the number of masks fits neither 1 nor ``count``, or a value is NaN or infinite.
     """
-    mask = mask.detach().to("cpu", torch.float32)
-    if mask.ndim == 4 and mask.shape[1] == 1:
-        mask = mask[:, 0]
-    if mask.ndim == 2:
-        mask = mask.unsqueeze(0)
+    mask = _plain(mask.detach().to("cpu", torch.float32))
     if mask.ndim != 3 or mask.numel() == 0:
         raise ImageError(
             f"The {name} has shape {tuple(mask.shape)}; expected (batch, height, width)."
@@ -78,6 +74,26 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
         )
     _check_finite(mask, name)
     return mask.clamp(0, 1).expand(count, -1, -1)
+
+
+def _plain(mask: torch.Tensor) -> torch.Tensor:
+    """Return a mask of any accepted shape as (B, H, W)."""
+    if mask.ndim == 4 and 1 in (mask.shape[1], mask.shape[3]):
+        return mask[:, 0] if mask.shape[1] == 1 else mask[..., 0]
+    return mask.unsqueeze(0) if mask.ndim == 2 else mask
+
+
+def one_per_mask(image: torch.Tensor, *masks: torch.Tensor | None) -> torch.Tensor:
+    """Repeat each image (B, H, W, C) for its masks, where there are several for each.
+
+    A session that finds garments gives three for each image, one after the other.
+    """
+    count, most = len(image), max(len(_plain(mask)) for mask in masks if mask is not None)
+    if most <= count or most % count:
+        return image
+    return (
+        image.repeat_interleave(most // count, 0) if count > 1 else image.expand(most, -1, -1, -1)
+    )
 
 
 def _check_finite(tensor: torch.Tensor, name: str) -> None:

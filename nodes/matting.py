@@ -123,7 +123,7 @@ class RemBGAlphaMatting:
         if mask is None and trimap is None:
             raise ImageError("Connect a mask, or a trimap.")
         model = _open_model(vitmatte_model) if check_method(method).takes_model else None
-        pictures = convert.check_image(image).numpy()
+        pictures = convert.one_per_mask(convert.check_image(image), mask, trimap).numpy()
         count, height, width = pictures.shape[:3]
         masks = None if mask is None else convert.check_mask(mask, count, height, width).numpy()
         drawn = None

@@ -333,8 +333,8 @@ def test_matting_takes_a_trimap_instead_of_a_mask():
     assert np.abs(mask[1].numpy() - alpha).mean() < 0.05
     with pytest.raises(ImageError, match="Connect a mask, or a trimap"):
         MATTING.execute(soft_picture(alpha))
-    with pytest.raises(ImageError, match="3 trimaps for 1 images; pass one trimap"):
-        MATTING.execute(soft_picture(alpha), trimap=torch.zeros(3, 40, 60))
+    with pytest.raises(ImageError, match="3 trimaps for 2 images; pass one trimap"):
+        MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), trimap=torch.zeros(3, 40, 60))
     with pytest.raises(ImageError, match="The trimap holds NaN"):
         MATTING.execute(soft_picture(alpha), trimap=drawn * torch.nan)
     with pytest.raises(ImageError, match="different proportions"):
@@ -512,3 +512,34 @@ def test_the_backdrop_session_has_its_options():
     with pytest.raises(LowConfidenceError):
         noise = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
         MASK.execute(noise, session=node.execute(0, 0, False, True, True)[0])
+
+
+# -- several masks for an image ---------------------------------------------------------------
+
+
+def test_several_masks_of_one_image():
+    masks = torch.zeros(3, H, W)
+    for i in range(3):
+        masks[i, 5:15, 8 * i : 8 * i + 10] = 1
+    refined, cutouts, _ = MATTING.execute(images(), mask=masks, method="guided")
+    assert (len(refined), len(cutouts)) == (3, 3)
+    (shown,) = BACKGROUND.execute(images(), mask=masks)
+    for i in range(3):
+        (alone,) = BACKGROUND.execute(images(), mask=masks[i : i + 1])
+        assert torch.equal(shown[i], alone[0])
+    # those of the first image come first
+    two = images(2)
+    (shown,) = BACKGROUND.execute(two, mask=masks.repeat(2, 1, 1))
+    assert len(shown) == 6
+    assert torch.equal(shown[4][masks[1] == 1], two[1][masks[1] == 1])
+    for node in (MATTING, BACKGROUND):
+        with pytest.raises(ImageError, match="3 masks for 2 images"):
+            node.execute(two, mask=masks)
+
+
+def test_masks_with_a_last_axis():
+    mask = torch.from_numpy(ramp_alpha())[None]
+    (expected,) = BACKGROUND.execute(images(), mask=mask)
+    for shape in ((1, H, W, 1), (1, 1, H, W), (H, W)):
+        (shown,) = BACKGROUND.execute(images(), mask=mask.reshape(shape))
+        assert torch.equal(shown, expected)
