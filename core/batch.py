@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +11,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from .checks import one_of, short, whole
 from .errors import ImageError, OptionError
 from .imaging.picture import Picture, open_picture
 from .pipeline import remove
 from .session.protocol import AnySession
 
 OnError = Literal["raise", "yield"]
+_MOST_WORKERS = 256
 
 
 def remove_batch(
@@ -53,10 +56,13 @@ def remove_batch(
     OptionError
         If ``workers`` is below 1, or ``on_error`` neither.
     """
-    if workers < 1:
-        raise OptionError(f"workers is {workers}; use 1 or more.")
-    if on_error not in get_args(OnError):
-        raise OptionError(f"on_error is {on_error!r}; use raise or yield.")
+    whole("workers", workers, 1, _MOST_WORKERS)
+    one_of("on_error", on_error, get_args(OnError))
+    if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__iter__"):
+        raise OptionError(
+            f"images is {short(images)}; pass a list or an iterator of pictures, or call remove "
+            "for one."
+        )
 
     def cut_out(image: Picture) -> Any:
         try:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .errors import OptionError
+from .checks import whole
 from .imaging import mask
 from .imaging.foreground import EdgeColours, estimate_edge_colours
 from .imaging.levels import to_levels
@@ -18,6 +18,9 @@ from .matting.methods import Matte, MattingOptions, find_matte
 from .session.ask import ask_layers
 from .session.prompt import check_prompt, scale_prompt
 from .session.protocol import AnySession, Layer
+
+LONGEST = 1 << 20
+"""Pixels that no side of a picture has more of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +168,12 @@ def edge_colours_of(image: NDArray[np.uint8], layer: Layer) -> EdgeColours:
     return estimate_edge_colours(image, layer.alpha, solved=layer.solved)
 
 
+def check_max_size(max_size: int | None) -> None:
+    """Raise OptionError unless a limit of pixels makes sense; None is no limit."""
+    if max_size is not None:
+        whole("max_size", max_size, 1, LONGEST)
+
+
 def shrink(
     picture: Image.Image, max_size: int | None, sam_prompt: object = None
 ) -> tuple[Image.Image, object]:
@@ -175,8 +184,7 @@ def shrink(
     OptionError
         If ``max_size`` is below 1, or the prompt cannot be used.
     """
-    if max_size is not None and max_size < 1:
-        raise OptionError(f"max_size is {max_size}; use a number of pixels, or None.")
+    check_max_size(max_size)
     longer = max(picture.size)
     if max_size is None or longer <= max_size:
         return picture, sam_prompt

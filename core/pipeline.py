@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
+from .checks import one_of
 from .errors import OptionError
 from .imaging import composite
 from .imaging.levels import alpha_to_mask, mask_to_alpha
@@ -17,7 +18,15 @@ from .imaging.parts import take_apart
 from .imaging.picture import Kind, Picture, give_back, open_picture
 from .imaging.profile import from_srgb
 from .imaging.resample import resize
-from .layers import Refinement, edge_colours_of, find_layers, layer_of_matte, refine_layer, shrink
+from .layers import (
+    Refinement,
+    check_max_size,
+    edge_colours_of,
+    find_layers,
+    layer_of_matte,
+    refine_layer,
+    shrink,
+)
 from .matting.methods import DEFAULT_METHOD, MattingOptions, check_method, find_matte
 from .matting.trimap import read_trimap
 from .session.ask import ask_masks
@@ -142,9 +151,9 @@ def remove(
     ModelRunError, ProviderError
         If the model failed.
     """
-    if edge_colours is not None and edge_colours not in EDGE_COLOURS:
-        allowed = ", ".join(EDGE_COLOURS)
-        raise OptionError(f"edge_colours is {edge_colours!r}; use one of {allowed}.")
+    if edge_colours is not None:
+        one_of("edge_colours", edge_colours, EDGE_COLOURS)
+    check_max_size(max_size)
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)

@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from .errors import OptionError
 
+MOST_THREADS = 1024
+"""More threads than this are a slip: thousands take gigabytes, or never end."""
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "U2NET_HOME": "where Python and the shell store models",
@@ -61,8 +63,11 @@ def threads() -> int | None:
     outermost = text.split(",")[0].strip()  # OpenMP allows one number per nesting level
     if not text.strip():
         return None
-    if not outermost.isdecimal():
-        raise OptionError(f"OMP_NUM_THREADS is {text!r}; set it to a whole number, or unset it.")
+    if not outermost.isdecimal() or len(outermost) > 6 or int(outermost) > MOST_THREADS:
+        raise OptionError(
+            f"OMP_NUM_THREADS is {text[:40]!r}; set it to a whole number up to {MOST_THREADS}, or "
+            "unset it."
+        )
     return int(outermost)
 
 

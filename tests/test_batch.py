@@ -83,7 +83,7 @@ def test_an_empty_batch(pictures):
 
 
 def test_a_batch_without_workers():
-    with pytest.raises(OptionError, match="workers is 0; use 1 or more"):
+    with pytest.raises(OptionError, match="workers is 0; use a whole number from 1"):
         remove_batch([], workers=0)
 
 
@@ -151,5 +151,5 @@ def test_failures_may_be_yielded(photo):
 
 
 def test_what_is_done_on_an_error_is_checked():
-    with pytest.raises(OptionError, match="on_error is 'skip'; use raise or yield"):
+    with pytest.raises(OptionError, match="on_error is 'skip'; use one of raise, yield"):
         remove_batch([], Whole(), on_error="skip")

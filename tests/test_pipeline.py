@@ -328,7 +328,7 @@ def test_matting_keeps_what_was_transparent(name, photo):
         ({"vitmatte": True, "matting_method": "fast"}, "both given; choose one"),
         ({"matting_method": "knn"}, "'knn'; use one of closed-form, fast"),
         ({"edge_colours": "nice"}, r"'nice'; use one of estimated, original, naive"),
-        ({"max_size": 0}, "max_size is 0; use a number of pixels"),
+        ({"max_size": 0}, "max_size is 0; use a whole number from 1"),
         ({"max_size": -5}, "max_size is -5"),
         ({"bgcolor": "whit"}, "'whit' is not a colour"),
         ({"bgcolor": (1, 2)}, r"\(1, 2\) is not a colour"),

@@ -16,11 +16,12 @@ CORE = [path for path in MODULES if path.is_relative_to(ROOT / "core")]
 # What each part of the core may import of the others, also inside functions. A room is a folder.
 RULES: dict[str, set[str]] = {
     "errors": set(),
+    "checks": {"errors"},
     "settings": {"errors"},
     "machine": {"settings"},
     "registry": {"errors"},
     "weights": {"errors", "settings", "registry"},
-    "runtime": {"errors", "settings"},
+    "runtime": {"checks", "errors", "machine", "settings"},
     "imaging": {"errors", "machine"},
     "matting.closed_form": {"errors", "machine"},
     "matting": {"errors", "imaging", "matting.closed_form"},
@@ -29,9 +30,9 @@ RULES: dict[str, set[str]] = {
         *("errors", "settings", "registry", "weights", "runtime", "imaging", "matting"),
         "backdrop",
     },
-    "layers": {"errors", "imaging", "matting", "session"},
-    "pipeline": {"errors", "imaging", "layers", "matting", "session"},
-    "batch": {"errors", "imaging", "pipeline", "session"},
+    "layers": {"checks", "imaging", "matting", "session"},
+    "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session"},
+    "batch": {"checks", "errors", "imaging", "pipeline", "session"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session"),

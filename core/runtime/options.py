@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from .. import settings
+from ..checks import one_of, whole
 from ..errors import OptionError
+from ..machine import cpu_count
 from .accelerator import host_accelerator
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
 from .providers import CPU, Choice, Request, choose
 
+_MOST_DEVICES = 255
 OPTIMIZATION_LEVELS = {
     "disable": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",
@@ -39,8 +43,8 @@ class RuntimeOptions:
     device_id
         Index of the GPU.
     threads
-        Threads inside one operator and between operators; None reads ``OMP_NUM_THREADS``,
-        0 lets ONNX Runtime choose.
+        Threads inside one operator and between operators; 0 lets ONNX Runtime choose. None
+        reads ``OMP_NUM_THREADS``, and else takes as many as this process may use.
     optimization
         One of ``OPTIMIZATION_LEVELS``; None keeps ONNX Runtime's default, all.
     """
@@ -88,7 +92,8 @@ def choose_providers(options: RuntimeOptions) -> Choice:
     RuntimeMissingError
     """
     available = import_onnxruntime().get_available_providers()
-    request, device_id = options.providers, options.device_id
+    request = options.providers
+    device_id = whole("device_id", options.device_id, 0, _MOST_DEVICES)
     choice = choose(request, available, options.runs_on, device_id=device_id)
     if choice.explicit:
         return choice
@@ -117,19 +122,17 @@ def session_options(options: RuntimeOptions) -> Any:
         result = ort.SessionOptions()
         result.log_severity_level = 3  # errors; fallbacks are reported by this package
     threads = settings.threads() if options.threads is None else options.threads
+    if threads is None and cpu_count() < (os.cpu_count() or 1):
+        threads = cpu_count()  # ONNX Runtime counts the machine's
     if threads is not None:
-        if threads < 0:
-            raise OptionError(f"threads is {threads}; use 0 for automatic or a positive number.")
+        whole("threads", threads, 0, settings.MOST_THREADS)
         if result.intra_op_num_threads == 0:
             result.intra_op_num_threads = threads
         if result.inter_op_num_threads == 0:
             result.inter_op_num_threads = threads
     name = options.optimization
     if name is not None:
-        if name not in OPTIMIZATION_LEVELS:
-            raise OptionError(
-                f"optimization is {name!r}; use one of {', '.join(OPTIMIZATION_LEVELS)}."
-            )
+        one_of("optimization", name, OPTIMIZATION_LEVELS)
         level = getattr(ort.GraphOptimizationLevel, OPTIMIZATION_LEVELS[name])
         result.graph_optimization_level = level
     return result
