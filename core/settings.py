@@ -1,4 +1,4 @@
-"""The environment variables that change what the pack does: the one module that reads them."""
+"""The environment variables that change what the pack does: the one module that knows them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "REMBG_SESSIONS_OFFLINE": "never download",
         "MODEL_CHECKSUM_DISABLED": "accept files whose size or hash differ from the registry",
         "OMP_NUM_THREADS": "CPU threads",
+        "ORT_DISABLE_TELEMETRY": "0 lets onnxruntime report to its maker; it is not asked to",
         "CUDA_VISIBLE_DEVICES": "the NVIDIA GPUs that may be used",
     }
 )
@@ -30,6 +31,15 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 def value(name: str) -> str | None:
     """Return what a variable of ``VARIABLES`` is set to; None if it is not set."""
     return os.environ.get(name) if name in VARIABLES else None
+
+
+def silence_onnxruntime() -> None:
+    """Keep onnxruntime from looking for its maker's telemetry host, unless it is told to.
+
+    Since 1.32 it does so from its import on, also where everything else is offline, and only
+    this variable stops it.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def all_set() -> dict[str, str]:

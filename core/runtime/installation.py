@@ -107,6 +107,7 @@ def collect(model_folder: Path | None = None) -> Facts:
             for name, value in settings.all_set().items()
         },
     )
+    settings.silence_onnxruntime()
     try:
         import onnxruntime
 

@@ -6,6 +6,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
+from .. import settings
 from ..errors import RuntimeMissingError
 
 _log = logging.getLogger("rembg_sessions")
@@ -19,6 +20,7 @@ def import_onnxruntime() -> Any:
     RuntimeMissingError
         With the pip line that repairs the installation and the real reason.
     """
+    settings.silence_onnxruntime()
     try:
         import onnxruntime
     except ImportError as error:
