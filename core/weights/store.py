@@ -17,6 +17,7 @@ from .. import settings
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
 from ..registry.spec import ModelSpec, Output, WeightFile
 from .download import place
+from .network import offline
 from .sources import expectation, mismatch, urls
 from .transfer import Report
 
@@ -77,12 +78,18 @@ def verify(path: Path, file: WeightFile) -> None:
         stamp = _stamp(path, file)
         if stamp in _verified:
             return
-        fault = mismatch(path, file)
+        is_file = path.is_file()  # a pipe would be read for ever
+        fault = mismatch(path, file) if is_file else None
     except OSError as exc:
         raise WeightsError(
             f"{path} cannot be read ({exc.strerror or exc}). Check its permissions, or delete it "
             "to have it downloaded again."
         ) from exc
+    if not is_file:
+        raise WeightsError(
+            f"{path} is in the way: it is a folder or a pipe. Remove it to have the file "
+            "downloaded."
+        )
     if fault is None:
         _verified.add(stamp)
         return
@@ -299,12 +306,10 @@ def _good_copy(group: Sequence[WeightFile], where: Sequence[Path]) -> dict[str, 
 
 
 def _offline_reason(download: bool) -> str | None:
-    from huggingface_hub import constants
-
     if not download:
         return "by the caller: download=False"
     # a program may have switched the library's own switch
-    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else settings.offline_reason()
+    return "HF_HUB_OFFLINE is set" if offline() else settings.offline_reason()
 
 
 def _silent(done: int, total: int) -> None:
