@@ -13,7 +13,8 @@ from ..errors import WeightsError
 from ..registry.spec import WeightFile
 from ..text import without_passwords
 from .disk import check_part, check_room, on_disk, part_path, write_all
-from .network import CHUNK, SourceFailed
+from .failures import SourceFailed
+from .network import CHUNK
 from .sources import by_hand, sources
 from .transfer import Report, Transfer
 

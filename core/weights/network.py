@@ -10,15 +10,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-from .. import settings
 from ..registry.spec import HubFile
 from ..text import quotable
+from .failures import SourceFailed, failure, said
 
 TIMEOUT = 30.0
 """Seconds to wait for a connection, and for each piece of data."""
@@ -36,14 +37,6 @@ REDIRECTS = 10
 """Redirects followed at most."""
 THREAD = "rembg-sessions: receive"
 """The name of the thread that waits for the network."""
-
-
-class SourceFailed(Exception):
-    """This source does not give the file; another one may."""
-
-
-class Broken(Exception):
-    """The transfer stopped in a way that is worth another try."""
 
 
 class Answer(NamedTuple):
@@ -82,7 +75,7 @@ def ask(
 
     A thread of its own waits for the network, so that ``idle`` is called while nothing
     arrives. Once nobody wants the data it ends by itself: with the next piece, or after
-    ``TIMEOUT``.
+    ``TIMEOUT`` without one.
 
     Parameters
     ----------
@@ -158,9 +151,14 @@ def _exchange(
     They are followed here, since neither library keeps a token from a redirect to http.
     """
     # The hub's build_hf_headers would report what is installed here, and may ask the hub.
-    sent = {"User-Agent": "rembg-sessions", "Accept-Encoding": "identity", **headers}
-    if is_hub:
-        sent |= _authorization()
+    sent = {
+        "User-Agent": "rembg-sessions",
+        "Accept-Encoding": "identity",
+        "Connection": "close",  # or each thread would leave one open
+        **headers,
+    }
+    url, login = _login(url)
+    sent |= login or (_token() if is_hub else {})
     for _ in range(REDIRECTS + 1):
         with _opened(url, sent) as (answer, pieces):
             new = _redirect(url, answer)
@@ -168,22 +166,48 @@ def _exchange(
                 yield answer
                 try:
                     yield from pieces
-                except Exception as exc:  # three libraries' own: see _failure
-                    raise _failure(exc, url, opening=False) from None
+                except Exception as exc:  # three libraries' own: see failure
+                    raise failure(exc, url, TIMEOUT, opening=False) from None
                 return
+        new, login = _login(new)
         if urlsplit(new)[:2] != urlsplit(url)[:2]:
             sent.pop("Authorization", None)
-        url = new
+        url, sent = new, sent | login
     raise SourceFailed(f"redirects more than {REDIRECTS} times")
 
 
-def _authorization() -> dict[str, str]:
+def _login(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without the password in it, which httpx would log, and its header.
+
+    Raises
+    ------
+    SourceFailed
+        If it is no address of a web server.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        usable = False
+    if not usable:
+        raise SourceFailed(
+            "is not a usable address: it must begin with https:// and a host (a mirror's is set "
+            "in HF_ENDPOINT)"
+        )
+    login, _, host = parts.netloc.rpartition("@")
+    basic = b64encode(unquote(login if ":" in login else f"{login}:").encode()).decode()
+    return parts._replace(netloc=host).geturl(), (
+        {"Authorization": f"Basic {basic}"} if login else {}
+    )
+
+
+def _token() -> dict[str, str]:
     from huggingface_hub import constants, get_token
 
     try:
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     except Exception as exc:  # a token may be exchanged or renewed, which fails in many ways
-        raise SourceFailed(f"was not asked: no token could be had ({_said(exc)})") from None
+        raise SourceFailed(f"was not asked: no token could be had ({said(exc)})") from None
     if token and not (token.isascii() and token.isprintable()):
         raise SourceFailed("was not asked: HF_TOKEN has characters that no token has")
     return {"Authorization": f"Bearer {token}"} if token else {}
@@ -195,39 +219,28 @@ def _opened(
 ) -> Generator[tuple[Answer, Iterator[bytes]], None, None]:
     from huggingface_hub import get_session
 
-    _check_address(url)
     with ExitStack() as stack:
         try:
             session: Any = get_session()
-            options = {"headers": headers, "timeout": TIMEOUT}
+            options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT}
             if hasattr(session, "build_request"):  # httpx
                 response = stack.enter_context(
                     session.stream("GET", url, follow_redirects=False, **options)
                 )
                 reason, pieces = response.reason_phrase, response.iter_raw()
             else:
+                options["auth"] = lambda request: request  # none from ~/.netrc: as in httpx
                 response = stack.enter_context(
                     session.get(url, stream=True, allow_redirects=False, **options)
                 )
-                # read1 gives what has arrived, so that a break loses none; urllib3 2 has it
-                read = getattr(response.raw, "read1", response.raw.read)
-                reason, pieces = response.reason, iter(partial(read, CHUNK), b"")
-        except Exception as exc:  # three libraries' own: see _failure
-            raise _failure(exc, url, opening=True) from None
+                raw = response.raw
+                # read1 gives what has arrived, so that a break loses none; urllib3 1 has none
+                read = getattr(raw, "read1", raw.read)
+                size = CHUNK if hasattr(raw, "read1") else 1 << 14
+                reason, pieces = response.reason, iter(partial(read, size), b"")
+        except Exception as exc:  # three libraries' own: see failure
+            raise failure(exc, url, TIMEOUT, opening=True) from None
         yield Answer(response.status_code, reason or "", response.headers), pieces
-
-
-def _check_address(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, half an IPv6 address
-        usable = False
-    if not usable:
-        raise SourceFailed(
-            "is not a usable address: it must begin with https:// and a host (a mirror's is set "
-            "in HF_ENDPOINT)"
-        )
 
 
 def _redirect(url: str, answer: Answer) -> str | None:
@@ -243,60 +256,3 @@ def _redirect(url: str, answer: Answer) -> str | None:
     if new_scheme != "https" and (old_scheme == "https" or new_scheme != "http"):
         raise SourceFailed(f"redirects to {quotable(new)}, which is not encrypted")
     return new
-
-
-def _failure(exc: Exception, url: str, *, opening: bool) -> Exception:
-    """Return what an error of the client means: the end of this source, or another try.
-
-    The classes of requests, httpx and httpx2 cannot be imported without knowing which is
-    there. What matters is at the bottom of them: Python's own error, or the name of a class.
-    """
-    chain: list[BaseException] = [exc]
-    while cause := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(cause)
-    names = {type(error).__name__ for error in chain}
-    # A plain ValueError below them says only how a number could not be read.
-    root = next((error for error in reversed(chain) if type(error) is not ValueError), exc)
-    proxies = ", ".join(settings.proxies())
-    if opening and (isinstance(exc, (ImportError, ValueError)) or "InvalidURL" in names):
-        return SourceFailed(_unusable(exc, proxies))
-    if "SSLCertVerificationError" in names:
-        return SourceFailed(
-            f"has a certificate that could not be verified ({_said(root)}): check the clock and "
-            "the proxy, or point SSL_CERT_FILE and REQUESTS_CA_BUNDLE to your network's "
-            "certificates"
-        )
-    if "gaierror" in names:
-        return SourceFailed(
-            f"could not be reached: the name {urlsplit(url).hostname} is not known "
-            f"({_said(root)}); check the internet connection"
-            + (f" and the proxy of {proxies}" if proxies else "")
-        )
-    if any(isinstance(error, TimeoutError) for error in chain):
-        text = f"did not answer for {TIMEOUT:g} seconds (timeout)"
-        return SourceFailed(text) if "ConnectTimeout" in names else Broken(text)
-    text = f"could not be read: {_said(root)}"
-    if not opening or isinstance(root, (ConnectionResetError, ConnectionAbortedError)):
-        return Broken(text)
-    return SourceFailed(text) if isinstance(root, OSError) else Broken(text)
-
-
-def _said(error: BaseException) -> str:
-    """Return what an error says, briefly."""
-    text = getattr(error, "verify_message", "") or str(error)
-    return quotable(text) or type(error).__name__
-
-
-def _unusable(exc: Exception, proxies: str) -> str:
-    """Return what to do about an address or a proxy that the client does not take."""
-    if isinstance(exc, ImportError) or "SOCKS" in str(exc):
-        return (
-            f"was not asked: {proxies or 'the system'} names a SOCKS proxy, for which a Python "
-            "package is missing. Install socksio (PySocks for huggingface_hub before 1.0), or "
-            "name an HTTP proxy"
-        )
-    if proxies:
-        return (
-            f"was not asked: {proxies} must name a proxy as http://host:port or socks5://host:port"
-        )
-    return f"is not a usable address: {_said(exc)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from .. import settings
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
 from ..registry.spec import ModelSpec, Output, WeightFile
+from .disk import on_disk
 from .download import place
 from .network import offline
 from .sources import expectation, mismatch, urls
@@ -78,7 +80,7 @@ def verify(path: Path, file: WeightFile) -> None:
         stamp = _stamp(path, file)
         if stamp in _verified:
             return
-        is_file = path.is_file()  # a pipe would be read for ever
+        is_file = stat.S_ISREG(path.stat().st_mode)  # a pipe would be read for ever
         fault = mismatch(path, file) if is_file else None
     except OSError as exc:
         raise WeightsError(
@@ -102,8 +104,8 @@ def verify(path: Path, file: WeightFile) -> None:
 
 
 def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:
-    stat = path.stat()
-    return (os.path.realpath(path), stat.st_size, stat.st_mtime_ns, expectation(file))
+    facts = path.stat()
+    return (os.path.realpath(path), facts.st_size, facts.st_mtime_ns, expectation(file))
 
 
 def locate(
@@ -194,7 +196,8 @@ def ensure(
         )
     for file, target in missing.items():
         if place(file, target, parts, on_progress or _silent):
-            _verified.add(_stamp(target, file))
+            with on_disk(file, target):
+                _verified.add(_stamp(target, file))
         else:
             verify(target, file)
         found[file.file] = target

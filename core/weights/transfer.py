@@ -13,7 +13,8 @@ from typing import cast
 from ..registry.spec import HubFile, WeightFile
 from ..text import quotable, without_passwords
 from .disk import check_room, on_disk, part_path, write_all
-from .network import CHUNK, Answer, Broken, SourceFailed, ask, hub_page
+from .failures import Broken, SourceFailed
+from .network import CHUNK, Answer, ask, hub_page
 from .sources import expectation, mismatch
 
 TRIES = 3

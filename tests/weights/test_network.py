@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 
@@ -32,7 +33,7 @@ from weights_server import (
 
 from rembg_sessions.core.errors import WeightsError
 from rembg_sessions.core.text import LIMIT
-from rembg_sessions.core.weights import network, transfer
+from rembg_sessions.core.weights import failures, network, transfer
 from rembg_sessions.core.weights import store as weights
 
 # What is sent, and to whom
@@ -98,7 +99,7 @@ def test_redirect_that_is_not_encrypted_is_refused(monkeypatch, new):
         yield network.Answer(302, "Found", {"Location": new}), iter(())
 
     monkeypatch.setattr(network, "_opened", redirecting)
-    with pytest.raises(network.SourceFailed, match="not encrypted"):
+    with pytest.raises(failures.SourceFailed, match="not encrypted"):
         next(network.ask("https://a.example/x", {}, lambda: None, is_hub=False))
     assert opened == ["https://a.example/x"]
 
@@ -157,7 +158,7 @@ def test_strange_headers_are_neither_trusted_nor_sent_back(server, tmp_path, str
 
 def test_password_of_a_mirror_is_sent_and_never_shown(server, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    caplog.set_level("INFO", "rembg_sessions")
+    caplog.set_level("INFO")  # httpx tells of every request
     use_hub(monkeypatch, server.url.replace("//", "//me:p%40ss-secret@"))
     server.behaviours[HUB] = [half_sent, status(500), status(403)]
     with pytest.raises(WeightsError, match=r"http://\*\*\*@127\.0\.0\.1:.*gated") as error:
@@ -169,6 +170,27 @@ def test_password_of_a_mirror_is_sent_and_never_shown(server, tmp_path, monkeypa
     with pytest.raises(WeightsError) as error:
         weights.ensure(model(row(server, url=False)), folders=[tmp_path], download=False)
     assert_fit_to_be_read(str(error.value))
+
+
+def test_password_of_a_mirror_stays_on_its_host(server, make_server, tmp_path, monkeypatch):
+    other = make_server()
+    other.files["/blob"] = DATA
+    use_hub(monkeypatch, server.url.replace("//", "//me:secret@"))
+    server.behaviours[HUB] = [redirect(f"{server.url}/same")]
+    server.behaviours["/same"] = [redirect(f"{other.url}/blob")]
+    weights.ensure(model(row(server)), folders=[tmp_path])
+    basic = "Basic bWU6c2VjcmV0"
+    assert [headers.get("Authorization") for _, headers in server.requests] == [basic, basic]
+    assert "Authorization" not in other.requests[0][1]
+
+
+def test_netrc_is_not_read(server, tmp_path):
+    netrc = tmp_path / "home/.netrc"
+    netrc.parent.mkdir()
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    netrc.chmod(0o600)
+    weights.ensure(model(row(server)), folders=[tmp_path])
+    assert "Authorization" not in server.requests[0][1]
 
 
 def half_sent(handler):
@@ -250,6 +272,17 @@ def test_proxy_that_is_not_there(server, fresh_client, make_server, tmp_path, mo
     with pytest.raises(WeightsError, match=r"could not be read: .*refused") as error:
         weights.ensure(model(row(server)), folders=[tmp_path])
     assert "secret" not in str(error.value) and server.requests == []
+
+
+def test_proxy_that_nobody_knows(server, fresh_client, tmp_path, monkeypatch):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@proxy.example:9")
+    with pytest.raises(WeightsError, match=r"or that of the proxy in HTTP_PROXY, is") as error:
+        weights.ensure(model(row(server)), folders=[tmp_path])
+    assert "secret" not in str(error.value)
 
 
 # Silence, and worse
@@ -367,6 +400,32 @@ def test_unusable_mirror_address(server, tmp_path, monkeypatch):
     use_hub(monkeypatch, "mirror.example")  # without https://
     with pytest.raises(WeightsError, match="not a usable address"):
         weights.ensure(model(row(server, url=False)), folders=[tmp_path])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full queue drops connections on Linux")
+def test_host_that_lets_nobody_in_is_asked_once(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(network, "TIMEOUT", 0.2)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        use_hub(monkeypatch, f"http://127.0.0.1:{full.getsockname()[1]}")
+        weights.ensure(model(row(server)), folders=[tmp_path])
+    assert server.paths() == [RELEASE]
+    assert caplog.text.count("did not answer for 0.2 seconds (timeout)") == 1
+
+
+def test_certificates_that_are_not_there(server, fresh_client, tmp_path, monkeypatch):
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):  # the latter: huggingface_hub 0.x
+        monkeypatch.setenv(name, str(tmp_path / "none.pem"))
+    file = row(server, hub=False, url=server.url.replace("http:", "https:"))
+    with pytest.raises(WeightsError, match=r"SSL_CERT_FILE or SSL_CERT_DIR names|none\.pem"):
+        weights.ensure(model(file), folders=[tmp_path])
+    assert server.requests == []
 
 
 def test_certificate_that_nobody_vouches_for(server, tmp_path):
