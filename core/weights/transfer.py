@@ -105,12 +105,13 @@ class Transfer:
             )
             with closing(arriving):
                 answer = cast(Answer, next(arriving))
-                fits = answer.status == 206 and self.fits(answer, start)
-                if start and not fits and answer.status in (206, 416):
+                goes_on = answer.status == 206 and self.fits(answer, start)
+                if start and not goes_on and answer.status in (206, 416):
                     continue  # another piece than the one that was asked for, or none
-                if not fits and answer.status != 200:
+                if not goes_on and answer.status != 200:
                     raise self.refusal(answer)
-                return self.write(answer, cast("Iterator[bytes]", arriving), start if fits else 0)
+                data = cast("Iterator[bytes]", arriving)
+                return self.write(answer, data, start if goes_on else 0)
 
     def range(self, start: int) -> dict[str, str]:
         """Return the headers that ask for the bytes from ``start`` on."""
