@@ -17,6 +17,10 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "REMBG_HOME": "another folder of rembg's, looked into for models",
         "XDG_DATA_HOME": "where rembg's folders lie, looked into for models",
         "HF_ENDPOINT": "a mirror of Hugging Face",
+        "HTTPS_PROXY": "the proxy of downloads, from https addresses",
+        "HTTP_PROXY": "the proxy of downloads, from http addresses",
+        "ALL_PROXY": "the proxy of all other downloads",
+        "NO_PROXY": "hosts that are asked without a proxy",
         "HF_HUB_OFFLINE": "never download",
         "REMBG_SESSIONS_OFFLINE": "never download",
         "MODEL_CHECKSUM_DISABLED": "accept files whose size or hash differ from the registry",
@@ -30,7 +34,11 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 
 def value(name: str) -> str | None:
     """Return what a variable of ``VARIABLES`` is set to; None if it is not set."""
-    return os.environ.get(name) if name in VARIABLES else None
+    if name not in VARIABLES:
+        return None
+    # The rest of the world writes these in lower case, too, which wins.
+    lower = os.environ.get(name.lower()) if name.endswith("_PROXY") else None
+    return lower or os.environ.get(name)
 
 
 def silence_onnxruntime() -> None:
@@ -54,6 +62,13 @@ def offline_reason() -> str | None:
         if (value(name) or "").upper() in ("1", "ON", "YES", "TRUE"):
             return f"{name} is set"
     return None
+
+
+def proxies() -> list[str]:
+    """Return the variables that name a proxy; only the unusual ones where not all are http."""
+    found = {name: value(name) or "" for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")}
+    unusual = [name for name, text in found.items() if not text.lower().startswith("http")]
+    return [name for name in unusual if "://" in found[name]] or [n for n in found if found[n]]
 
 
 def checksum_disabled() -> bool:

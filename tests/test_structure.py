@@ -16,12 +16,13 @@ CORE = [path for path in MODULES if path.is_relative_to(ROOT / "core")]
 # What each part of the core may import of the others, also inside functions. A room is a folder.
 RULES: dict[str, set[str]] = {
     "errors": set(),
+    "text": set(),
     "checks": {"errors"},
     "settings": {"errors"},
     "machine": {"settings"},
     "registry": {"errors"},
-    "weights": {"errors", "settings", "registry"},
-    "runtime": {"checks", "errors", "machine", "settings"},
+    "weights": {"errors", "settings", "registry", "text"},
+    "runtime": {"checks", "errors", "machine", "settings", "text"},
     "imaging": {"errors", "machine"},
     "matting.closed_form": {"errors", "machine"},
     "matting": {"errors", "imaging", "matting.closed_form"},
@@ -61,6 +62,13 @@ HOST = {
 HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch", "onnx", "rembg"}
 
 FORBIDDEN_IMPORTS = {"pickle", "subprocess", "pip", "imp", "marshal", "shelve", "cv2", "ctypes"}
+# The network is spoken to through huggingface_hub alone, and from one module.
+NETWORK = {
+    *("urllib.request", "urllib.error", "http.client", "http.server", "socket", "ssl", "ftplib"),
+    *("requests", "httpx", "httpx2", "urllib3"),
+}
+NETWORK_CALLS = {"connect", "bind", "send", "recv", "urlopen"}  # the registry's scanner flags these
+NETWORK_MODULE = ROOT / "core/weights/network.py"
 FORBIDDEN_NAMES = {"eval", "exec", "print", "compile", "__import__", "input", "breakpoint"}
 FORBIDDEN_ATTRIBUTES = {"os.system", "os.popen", "os.execv", "sys.path", "importlib.import_module"}
 TERMINAL = {"sys.stdout", "sys.stderr", "sys.exit"}  # the command line's own
@@ -102,6 +110,18 @@ def _at_import(tree: ast.AST) -> list[ast.AST]:
             continue
         found += [node, *_at_import(node)]
     return found
+
+
+def dotted(path: Path) -> set[str]:
+    """Every prefix of the names a module imports from elsewhere, those of "from" included."""
+    found: list[str] = []
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in found]
+    return {".".join(name[:length]) for name in parts for length in range(1, len(name) + 1)}
 
 
 def tops(path: Path, **options: bool) -> set[str]:
@@ -240,6 +260,15 @@ def test_forbidden(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_one_module_speaks_to_the_network(path):
+    assert not dotted(path) & NETWORK
+    assert path == NETWORK_MODULE or "huggingface_hub" not in dotted(path)
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in NETWORK_CALLS, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_there_is_one_logger(path):
     # inside ComfyUI the package is named after its folder
     for node in ast.walk(parse(path)):
@@ -255,7 +284,7 @@ def modules_after(statement: str) -> set[str]:
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.anchor
     )
-    return {name.split(".")[0] for name in run.stdout.split()}
+    return set(run.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -269,7 +298,8 @@ def modules_after(statement: str) -> set[str]:
     ],
 )
 def test_importing_the_core_loads_nothing_heavy(statement):
-    assert not modules_after(statement) & (HEAVY | HOST)
+    # the metadata of packages are e-mails to Python, which load "socket"
+    assert not modules_after(statement) & (HEAVY | HOST | (NETWORK - {"socket"}))
 
 
 def test_requirements_are_the_dependencies():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import settings
+from ..text import without_passwords
 from .accelerator import Accelerator, host_accelerator, missing_cuda_libraries, nvidia_driver
 
 
@@ -101,11 +102,8 @@ def collect(model_folder: Path | None = None) -> Facts:
         driver_cuda=driver_cuda or None,
         model_folder=str(folder),
         model_folder_exists=folder.is_dir(),
-        # a mirror's address may hold a password
-        environment={
-            name: re.sub(r"//[^/@]*@", "//***@", value)
-            for name, value in settings.all_set().items()
-        },
+        # the address of a mirror or a proxy may hold a password
+        environment={name: without_passwords(value) for name, value in settings.all_set().items()},
     )
     settings.silence_onnxruntime()
     try:

@@ -6,13 +6,17 @@ import itertools
 import logging
 import os
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import WeightsError
 from ..registry.spec import WeightFile
-from .sources import by_hand, check_room, on_disk, sources
-from .transfer import CHUNK, Report, SourceFailed, Transfer, part_path, write_all
+from ..text import without_passwords
+from .disk import check_part, check_room, on_disk, part_path, write_all
+from .failures import SourceFailed
+from .network import CHUNK
+from .sources import by_hand, sources
+from .transfer import Report, Transfer
 
 LOCK_WAIT = 0.5
 """Seconds between two looks at a lock that another process holds."""
@@ -47,6 +51,7 @@ def place(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
         # A link that leads nowhere is somebody's file, too.
         if os.path.lexists(target):
             return False
+        check_part(file, target)
         spent: list[Path] = []
         if file.parts:
             spent = _join(file, target, parts, report)
@@ -62,21 +67,33 @@ def place(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
 @contextmanager
 def _locked(file: WeightFile, target: Path, report: Report) -> Generator[None, None, None]:
     """Hold the lock of a target file, reporting while another process has it."""
-    from huggingface_hub.utils import WeakFileLock
+    from filelock import FileLock, SoftFileLock, Timeout
 
-    with ExitStack() as stack:
-        for turn in itertools.count():
-            report(0, file.size or 0)
-            try:
-                stack.enter_context(WeakFileLock(f"{target}.lock", timeout=LOCK_WAIT))
-                break
-            except TimeoutError:
-                if turn == 0:
-                    _log.info("Waiting for another process that downloads %s", target)
-            except OSError:
-                with on_disk(file, target):
-                    raise
+    path = target.with_name(f"{target.name}.lock")
+    lock = FileLock(path)
+    for turn in itertools.count():
+        report(0, file.size or 0)
+        try:
+            lock.acquire(timeout=LOCK_WAIT)
+            break
+        except Timeout:
+            if turn == 0:
+                _log.info("Waiting for another process that downloads %s", target)
+        except NotImplementedError:  # a network disk; newer filelocks do this by themselves
+            lock = SoftFileLock(path)
+        except OSError:
+            with on_disk(file, target):
+                raise
+    try:
         yield
+    finally:
+        # A lock file may go while it is held only if nothing is left to be written: whoever
+        # waits for it, or makes a new one, then finds the target in place and leaves as well.
+        if os.path.lexists(target):
+            with suppress(OSError):
+                path.unlink()
+        with suppress(OSError):  # its disk may be gone
+            lock.release()
 
 
 def _join(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Report) -> list[Path]:
@@ -87,6 +104,7 @@ def _join(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
         path = parts.get(row.file)
         if path is None:
             beside = target.with_name(row.file)
+            check_part(row, beside)
             _fetch(row, beside, report)
             path = part_path(beside)
             downloaded.append(path)
@@ -119,7 +137,7 @@ def _fetch(file: WeightFile, target: Path, report: Report) -> None:
         try:
             Transfer(url, hub, file, target, report).run()
         except SourceFailed as exc:
-            failures.append(f"{url} {exc}")
+            failures.append(f"{without_passwords(url)} {exc}")
             _log.warning("%s: %s", file.file, failures[-1])
         else:
             return

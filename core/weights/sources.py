@@ -1,34 +1,27 @@
-"""One file of weights: where it comes from, what it must be, and what to tell about its disk."""
+"""One file of weights: where it comes from, and what it must be."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import shutil
-from collections.abc import Generator
 from pathlib import Path
 
 from .. import settings
-from ..errors import WeightsError
 from ..registry.spec import HubFile, WeightFile
+from ..text import without_passwords
+from .network import hub_url
 
 _BLOCK = 1 << 20
 
 
 def sources(file: WeightFile) -> list[tuple[str, HubFile | None]]:
     """Return (URL, its Hugging Face row) in order: Hugging Face first, then the release."""
-    from huggingface_hub import hf_hub_url
-
-    found: list[tuple[str, HubFile | None]] = [
-        (hf_hub_url(hub.repo, hub.path, revision=hub.revision), hub) for hub in file.hub
-    ]
+    found: list[tuple[str, HubFile | None]] = [(hub_url(hub), hub) for hub in file.hub]
     return [*found, (file.url, None)] if file.url else found
 
 
 def urls(file: WeightFile) -> str:
     """Return the URLs of a file as text, separated by ``or``."""
-    return " or ".join(url for url, _ in sources(file))
+    return " or ".join(without_passwords(url) for url, _ in sources(file))
 
 
 def by_hand(file: WeightFile, target: Path) -> str:
@@ -80,34 +73,3 @@ def mismatch(path: Path, file: WeightFile) -> str | None:
         return " and ".join([*words, f"{algorithm} {digest}"] if digest else words)
 
     return f"has {name(is_size, is_digest)}, instead of {name(size, digest)}"
-
-
-@contextlib.contextmanager
-def on_disk(file: WeightFile, target: Path) -> Generator[None, None, None]:
-    """Raise a WeightsError about the disk in place of any OSError of the block."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            raise _no_room(file, target, "does not fit") from exc
-        raise WeightsError(
-            f"{target} cannot be written ({exc.strerror or exc}). Make the folder {target.parent} "
-            "writable, or choose another model folder ($U2NET_HOME for Python and the shell). "
-            f"{by_hand(file, target)}"
-        ) from exc
-
-
-def check_room(file: WeightFile, target: Path, needed: int) -> None:
-    """Raise a WeightsError if the target's disk has less than ``needed`` bytes free."""
-    with on_disk(file, target):
-        free = shutil.disk_usage(target.parent).free
-    if free < needed:
-        raise _no_room(file, target, f"needs {needed} more bytes, {free} are free")
-
-
-def _no_room(file: WeightFile, target: Path, wants: str) -> WeightsError:
-    return WeightsError(
-        f"The disk is full: {target} {wants}. Make room, or choose a model folder on another "
-        "disk ($U2NET_HOME for Python and the shell), and try again: what was downloaded so far "
-        f"is kept and continued. {by_hand(file, target)}"
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -16,7 +17,9 @@ from urllib.parse import unquote, urlsplit
 from .. import settings
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
 from ..registry.spec import ModelSpec, Output, WeightFile
+from .disk import on_disk
 from .download import place
+from .network import offline
 from .sources import expectation, mismatch, urls
 from .transfer import Report
 
@@ -77,12 +80,18 @@ def verify(path: Path, file: WeightFile) -> None:
         stamp = _stamp(path, file)
         if stamp in _verified:
             return
-        fault = mismatch(path, file)
+        is_file = stat.S_ISREG(path.stat().st_mode)  # a pipe would be read for ever
+        fault = mismatch(path, file) if is_file else None
     except OSError as exc:
         raise WeightsError(
             f"{path} cannot be read ({exc.strerror or exc}). Check its permissions, or delete it "
             "to have it downloaded again."
         ) from exc
+    if not is_file:
+        raise WeightsError(
+            f"{path} is in the way: it is a folder or a pipe. Remove it to have the file "
+            "downloaded."
+        )
     if fault is None:
         _verified.add(stamp)
         return
@@ -95,8 +104,8 @@ def verify(path: Path, file: WeightFile) -> None:
 
 
 def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:
-    stat = path.stat()
-    return (os.path.realpath(path), stat.st_size, stat.st_mtime_ns, expectation(file))
+    facts = path.stat()
+    return (os.path.realpath(path), facts.st_size, facts.st_mtime_ns, expectation(file))
 
 
 def locate(
@@ -187,7 +196,8 @@ def ensure(
         )
     for file, target in missing.items():
         if place(file, target, parts, on_progress or _silent):
-            _verified.add(_stamp(target, file))
+            with on_disk(file, target):
+                _verified.add(_stamp(target, file))
         else:
             verify(target, file)
         found[file.file] = target
@@ -299,12 +309,10 @@ def _good_copy(group: Sequence[WeightFile], where: Sequence[Path]) -> dict[str, 
 
 
 def _offline_reason(download: bool) -> str | None:
-    from huggingface_hub import constants
-
     if not download:
         return "by the caller: download=False"
     # a program may have switched the library's own switch
-    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else settings.offline_reason()
+    return "HF_HUB_OFFLINE is set" if offline() else settings.offline_reason()
 
 
 def _silent(done: int, total: int) -> None:

@@ -4,250 +4,47 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import http.server
 import itertools
 import os
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import threading
-import urllib.request
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants, file_download
-from huggingface_hub.utils import WeakFileLock
+from filelock import FileLock
+from huggingface_hub import constants
+from weights_server import (
+    DATA,
+    ETAG,
+    HUB,
+    MIB,
+    OTHER,
+    RELEASE,
+    files_in,
+    half_then_wait,
+    model,
+    no_range,
+    no_range_half,
+    put,
+    reset,
+    row,
+    serve,
+    silent,
+    status,
+    truncate,
+    use_hub,
+    wait_then_serve,
+    wrong_range,
+)
 
 from rembg_sessions.core import settings
 from rembg_sessions.core.errors import ModelPathError, OfflineError, WeightsError
 from rembg_sessions.core.registry import lookup as registry
-from rembg_sessions.core.registry.spec import HubFile, ModelSpec, Output, WeightFile
-from rembg_sessions.core.weights import download, transfer
+from rembg_sessions.core.registry.spec import Output, WeightFile
+from rembg_sessions.core.weights import network, transfer
 from rembg_sessions.core.weights import store as weights
-
-MIB = 1 << 20
-DATA = hashlib.shake_256(b"weights").digest(3 * MIB + 17)
-OTHER = hashlib.shake_256(b"something else").digest(len(DATA))
-ETAG = '"v1"'
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the server's files with Range, unless the path has a behaviour of its own."""
-
-    def do_GET(self):
-        self.server.requests.append((self.path, dict(self.headers)))
-        behaviours = self.server.behaviours.get(self.path, [])
-        behave = behaviours.pop(0) if len(behaviours) > 1 else (behaviours or [serve])[0]
-        behave(self)
-
-    def log_message(self, *args):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.behaviours, self.requests = {}, {}, []
-        self.released, self.gave_up = threading.Event(), False
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    def handle_error(self, request, client_address):
-        pass  # A client that hangs up is the point of some tests.
-
-    def ranges(self):
-        return [headers.get("Range") for _, headers in self.requests]
-
-    def paths(self):
-        return [path for path, _ in self.requests]
-
-
-def head(handler, status, length, **headers):
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(length))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-
-
-def requested(handler):
-    """Return (start, data) of the file that was asked for."""
-    data = handler.server.files.get(handler.path)
-    asked = handler.headers.get("Range")
-    return (int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0), data
-
-
-def serve(handler):
-    start, data = requested(handler)
-    if data is None:
-        return handler.send_error(404)
-    if start >= len(data) > 0:
-        return handler.send_error(416)
-    if start:
-        span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        head(handler, 206, len(data) - start, ETag=ETAG, Content_Range=span)
-    else:
-        head(handler, 200, len(data), ETag=ETAG)
-    handler.wfile.write(data[start:])
-
-
-def truncate(handler):
-    """Promise the rest of the file and send half of it."""
-    start, data = requested(handler)
-    span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-    extra = {"Content_Range": span} if start else {}
-    head(handler, 206 if start else 200, len(data) - start, ETag=ETAG, **extra)
-    handler.wfile.write(data[start : start + (len(data) - start) // 2])
-
-
-def reset(handler):
-    """Send a bit, then reset the connection."""
-    start, data = requested(handler)
-    span = f"bytes {start}-{len(data) - 1}/{len(data)}"
-    extra = {"Content_Range": span} if start else {}
-    head(handler, 206 if start else 200, len(data) - start, ETag=ETAG, **extra)
-    handler.wfile.write(data[start : start + MIB])
-    handler.wfile.flush()
-    linger = struct.pack("ii", 1, 0)
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    handler.connection.close()
-
-
-def no_range(handler):
-    data = handler.server.files[handler.path]
-    head(handler, 200, len(data))
-    handler.wfile.write(data)
-
-
-def no_range_half(handler):
-    data = handler.server.files[handler.path]
-    head(handler, 200, len(data), ETag=ETAG)
-    handler.wfile.write(data[: len(data) // 2])
-
-
-def wrong_range(handler):
-    """Answer another piece than the one that was asked for."""
-    start, data = requested(handler)
-    if not start:
-        return serve(handler)
-    span = f"bytes {start - 5}-{len(data) - 1}/{len(data)}"
-    head(handler, 206, len(data) - start + 5, Content_Range=span)
-    handler.wfile.write(data[start - 5 :])
-
-
-def silent(handler):
-    handler.server.gave_up = not handler.server.released.wait(20)
-
-
-def half_then_wait(handler):
-    data = handler.server.files[handler.path]
-    head(handler, 200, len(data), ETag=ETAG)
-    handler.wfile.write(data[: len(data) // 2])
-    handler.wfile.flush()
-    silent(handler)
-
-
-def wait_then_serve(handler):
-    handler.server.released.wait(20)
-    serve(handler)
-
-
-def status(code):
-    return lambda handler: handler.send_error(code)
-
-
-def redirect(url, code=302):
-    return lambda handler: head(handler, code, 0, Location=url)
-
-
-@pytest.fixture(autouse=True)
-def machine(tmp_path, monkeypatch):
-    """A home of its own, no settings from outside, and no waiting."""
-    for name in os.environ:
-        if name.startswith(("HF_", "HUGGING")) or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    for name in ("U2NET_HOME", "REMBG_HOME", "XDG_DATA_HOME", "MODEL_CHECKSUM_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("REMBG_SESSIONS_OFFLINE", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    monkeypatch.setattr(download, "LOCK_WAIT", 0.05)
-
-
-@pytest.fixture
-def make_server():
-    servers = []
-
-    def make():
-        servers.append(Server())
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.released.set()
-        server.shutdown()
-        server.server_close()
-
-
-def use_hub(monkeypatch, url):
-    """What HF_ENDPOINT does when huggingface_hub is imported."""
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    for module in (constants, file_download):  # the latter: huggingface_hub 0.34
-        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-
-
-@pytest.fixture
-def server(make_server, monkeypatch):
-    """One server that is both Hugging Face and the release page."""
-    server = make_server()
-    server.files = {"/hub/repo/resolve/main/x/tiny.onnx": DATA, "/release/Tiny-v2.onnx": DATA}
-    use_hub(monkeypatch, server.url)
-    return server
-
-
-HUB, RELEASE = "/hub/repo/resolve/main/x/tiny.onnx", "/release/Tiny-v2.onnx"
-
-
-def row(server, *, hub=True, url=True, revision=None, **changes):
-    facts = {
-        "file": "tiny.onnx",
-        "hub": (HubFile("hub/repo", "x/tiny.onnx", revision),) if hub else (),
-        "url": server.url + RELEASE if url else None,
-        "size": len(DATA),
-        "sha256": hashlib.sha256(DATA).hexdigest(),
-    }
-    return WeightFile(**(facts | changes))
-
-
-def model(*files, **changes):
-    facts = {
-        "name": "tiny",
-        "label": "for tests",
-        "session_class": "TinySession",
-        "good_for": "tests",
-        "licence": "MIT",
-        "weights": files,
-    }
-    return ModelSpec(**(facts | changes))
-
-
-def files_in(folder):
-    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
-
-
-def put(path, data=DATA):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
 
 # Folders and files that are there already
 
@@ -423,35 +220,6 @@ def test_mirror_is_read_when_the_download_starts(server, make_server, monkeypatc
     assert mirror.paths() == [HUB] and server.requests == []
 
 
-def test_token_goes_to_the_hub_only(server, make_server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    cdn = make_server()
-    cdn.files["/blob"] = DATA
-    # A renamed repository answers with a redirect on the same host, which needs the token.
-    server.behaviours[HUB] = [redirect("/renamed", 308)]
-    server.behaviours["/renamed"] = [redirect(f"{cdn.url}/blob")]
-    weights.ensure(model(row(server)), folders=[tmp_path])
-    tokens = [headers.get("Authorization") for _, headers in server.requests]
-    assert tokens == ["Bearer hf_secret", "Bearer hf_secret"]
-    assert cdn.paths() == ["/blob"]
-    assert all("hf_secret" not in str(headers) for _, headers in cdn.requests)
-
-
-def test_token_does_not_go_to_the_release_page(server, monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    weights.ensure(model(row(server, hub=False)), folders=[tmp_path])
-    assert all("hf_secret" not in str(headers) for _, headers in server.requests)
-
-
-@pytest.mark.parametrize("new", ["http://a.example/x", "ftp://a.example/x", "file:///etc/passwd"])
-def test_redirect_that_is_not_encrypted_is_refused(new):
-    request = urllib.request.Request("https://a.example/x")
-    fp = open(os.devnull, "rb")  # noqa: PTH123, SIM115
-    with pytest.raises(transfer.SourceFailed, match="not encrypted"):
-        transfer._Redirects().redirect_request(request, fp, 302, "Found", {}, new)
-    assert fp.closed
-
-
 # Downloads that break
 
 
@@ -559,59 +327,6 @@ def test_wrong_content_everywhere_is_an_error_and_leaves_nothing(server, tmp_pat
     assert files_in(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (404, "404"),
-        (401, "hf auth login"),
-        (403, "HF_TOKEN"),
-        (500, "500"),
-        (418, "418"),
-    ],
-)
-def test_refusals_are_listed_with_what_to_do(server, tmp_path, code, said):
-    server.behaviours = {HUB: [status(code)], RELEASE: [status(404)]}
-    with pytest.raises(WeightsError) as error:
-        weights.ensure(model(row(server)), folders=[tmp_path])
-    hub, release = [line for line in str(error.value).splitlines() if line.startswith("- ")]
-    assert hub.startswith(f"- {server.url}{HUB} answered {code}") and said in hub
-    assert (f"{server.url}/hub/repo" in hub.replace(HUB, "")) == (code in (401, 403))
-    assert release.startswith(f"- {server.url}{RELEASE} answered 404")
-    assert f"save it as {tmp_path / 'tiny.onnx'}" in str(error.value)
-    assert server.paths() == [HUB] * (transfer.TRIES if code == 500 else 1) + [RELEASE]
-    assert files_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("behave", [silent, half_then_wait])
-def test_timeout(server, tmp_path, monkeypatch, behave):
-    monkeypatch.setattr(transfer, "TIMEOUT", 0.1)
-    monkeypatch.setattr(transfer, "TRIES", 1)
-    server.behaviours[HUB] = [behave]
-    with pytest.raises(WeightsError, match=r"did not answer for 0\.1 seconds \(timeout\)"):
-        weights.ensure(model(row(server, url=False)), folders=[tmp_path])
-    assert not (tmp_path / "tiny.onnx").exists()
-
-
-def test_unknown_host_and_refused_connection(make_server, tmp_path, monkeypatch):
-    def unknown(*args, **kwargs):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    gone = make_server()
-    gone.shutdown()
-    gone.server_close()
-    with pytest.raises(WeightsError, match=r"could not be read: .*refused"):
-        weights.ensure(model(row(gone, hub=False)), folders=[tmp_path])
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(WeightsError, match=r"the name 127\.0\.0\.1 is not known"):
-        weights.ensure(model(row(gone, hub=False)), folders=[tmp_path])
-
-
-def test_unusable_mirror_address(server, tmp_path, monkeypatch):
-    use_hub(monkeypatch, "mirror.example")  # without https://
-    with pytest.raises(WeightsError, match="not a usable address"):
-        weights.ensure(model(row(server, url=False)), folders=[tmp_path])
-
-
 # The disk
 
 
@@ -687,6 +402,89 @@ def test_read_only_folder(server, tmp_path, monkeypatch, where):
     assert server.requests == []
 
 
+def make_folder(path, other):
+    path.mkdir()
+
+
+def make_pipe(path, other):
+    os.mkfifo(path)
+
+
+def make_link(path, other):
+    path.symlink_to(other)
+
+
+def make_loose_link(path, other):
+    path.symlink_to(other.with_name("nowhere"))
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
+
+
+@posix
+@pytest.mark.parametrize("make", [make_folder, make_pipe, make_link, make_loose_link])
+@pytest.mark.parametrize("name", ["tiny.onnx", "net.data.1.bin", "net.data.bin"])
+def test_what_is_no_file_in_place_of_the_part(server, tmp_path, make, name):
+    spec = model(row(server)) if name == "tiny.onnx" else parted(server)
+    other = put(tmp_path / "other", b"somebody's")
+    part = tmp_path / f"{name}.part"
+    make(part, other)
+    with pytest.raises(WeightsError) as error:
+        weights.ensure(spec, folders=[tmp_path])
+    for needed in (f"{part} is in the way", "Remove it", "By hand"):
+        assert needed in str(error.value)
+    assert other.read_bytes() == b"somebody's" and not (tmp_path / "nowhere").exists()
+    assert f"/release/{name}" not in server.paths() and HUB not in server.paths()
+
+
+@posix
+@pytest.mark.parametrize("make", [make_folder, make_pipe, make_loose_link])
+def test_what_is_no_file_in_place_of_the_target(server, tmp_path, make):
+    make(tmp_path / "tiny.onnx", tmp_path / "other")
+    with pytest.raises(WeightsError, match=r"tiny\.onnx (is in the way|cannot be read).* it to"):
+        weights.ensure(model(row(server)), folders=[tmp_path])
+    assert server.requests == [] and os.path.lexists(tmp_path / "tiny.onnx")
+
+
+@posix
+@pytest.mark.parametrize("gone", ["part", "folder", "everything"])
+def test_what_vanishes_while_downloading_is_not_called_a_permission(server, tmp_path, gone):
+    folder = tmp_path / "models"
+
+    def remove(done, total):
+        if done >= MIB and gone == "part":
+            (folder / "tiny.onnx.part").unlink(missing_ok=True)
+        elif done >= MIB:
+            shutil.rmtree(folder if gone == "folder" else tmp_path, ignore_errors=True)
+
+    with pytest.raises(WeightsError, match=r"was removed while tiny\.onnx was downloaded") as error:
+        weights.ensure(model(row(server)), folders=[folder], on_progress=remove)
+    assert "writable" not in str(error.value) and "By hand" in str(error.value)
+    tmp_path.mkdir(exist_ok=True)
+
+
+@posix
+def test_lock_that_vanishes_while_downloading_is_nobodys_fault(server, tmp_path):
+    def remove(done, total):
+        if done:
+            (tmp_path / "tiny.onnx.lock").unlink(missing_ok=True)
+
+    (path,) = weights.ensure(model(row(server)), folders=[tmp_path], on_progress=remove)
+    assert path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOTDIR, errno.EACCES])
+def test_advice_follows_from_what_the_disk_says(server, tmp_path, monkeypatch, code):
+    def fail(stream, data):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(transfer, "write_all", fail)
+    with pytest.raises(WeightsError) as error:
+        weights.ensure(model(row(server)), folders=[tmp_path])
+    assert os.strerror(code) in str(error.value)
+    assert ("writable" in str(error.value)) == (code == errno.EACCES)
+
+
 # Cancelling, killing, waiting
 
 
@@ -714,7 +512,7 @@ def test_cancel_passes_through_and_the_next_call_continues(server, tmp_path, err
 
 @pytest.mark.parametrize(("behave", "has"), [(silent, 0), (half_then_wait, len(DATA) // 2)])
 def test_cancel_while_nothing_arrives(server, tmp_path, monkeypatch, behave, has):
-    monkeypatch.setattr(transfer, "BREATH", 0.02)
+    monkeypatch.setattr(network, "BREATH", 0.02)
     server.behaviours[HUB] = [behave, serve]
     told = []
 
@@ -737,7 +535,7 @@ def test_cancel_while_nothing_arrives(server, tmp_path, monkeypatch, behave, has
 
 def test_no_thread_is_left_behind(server, tmp_path, monkeypatch):
     """Also where the network is faster than whoever cancels: its pieces fill the queue."""
-    monkeypatch.setattr(transfer, "BREATH", 0.02)
+    monkeypatch.setattr(network, "BREATH", 0.02)
 
     def cancel(done, total):
         if done:
@@ -746,7 +544,7 @@ def test_no_thread_is_left_behind(server, tmp_path, monkeypatch):
     with pytest.raises(Stop):
         weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
     for thread in threading.enumerate():
-        if thread.name == "receive tiny.onnx":
+        if thread.name == network.THREAD:
             thread.join(10)
             assert not thread.is_alive()
 
@@ -761,7 +559,7 @@ def test_cancel_while_another_one_downloads(server, tmp_path):
             raise error
 
     with (
-        WeakFileLock(tmp_path / "tiny.onnx.lock"),
+        FileLock(tmp_path / "tiny.onnx.lock"),
         pytest.raises(TimeoutError) as caught,
     ):
         weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
@@ -812,6 +610,22 @@ def test_two_processes_download_once(server, start_child, tmp_path):
         assert out.splitlines()[-1] == str(tmp_path / "tiny.onnx")
     assert server.paths() == [RELEASE]
     assert (tmp_path / "tiny.onnx").read_bytes() == DATA
+    assert not (tmp_path / "tiny.onnx.lock").exists()
+
+
+def test_lock_file_stays_while_something_is_left_to_be_written(server, tmp_path):
+    """Whoever waits on a removed one would not keep out whoever makes a new one."""
+    lock = tmp_path / "tiny.onnx.lock"
+
+    def cancel(done, total):
+        if done:
+            raise Stop
+
+    with pytest.raises(Stop):
+        weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
+    assert lock.exists() == (os.name == "posix")
+    weights.ensure(model(row(server)), folders=[tmp_path])
+    assert not lock.exists()
 
 
 def test_threads_download_once(server, tmp_path):
@@ -832,6 +646,7 @@ def test_threads_download_once(server, tmp_path):
         thread.join()
     assert results == [(tmp_path / "tiny.onnx",)] * 3
     assert server.paths() == [HUB]
+    assert not (tmp_path / "tiny.onnx.lock").exists()
 
 
 def test_killed_download_leaves_nothing_that_looks_complete(server, start_child, tmp_path):

@@ -1,0 +1,27 @@
+"""Text from elsewhere, made fit for a message: what servers, libraries and settings bring along."""
+
+from __future__ import annotations
+
+import re
+
+LIMIT = 200
+"""Characters that are quoted at most."""
+
+# In http://user:password@host, and in user:password@host, which proxies are set to as well.
+_PASSWORD = re.compile(r"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+:[^\s/@]+@")
+
+
+def without_passwords(text: str) -> str:
+    """Return the text with ``***`` in place of the user and password of every address."""
+    return _PASSWORD.sub("***@", text)
+
+
+def quotable(text: str) -> str:
+    """Return the text as one line of at most ``LIMIT`` printable characters, without passwords.
+
+    Escape codes, line breaks and marks that turn the direction of writing become spaces.
+    """
+    # Cut first, too: a server may send megabytes.
+    shown = "".join(char if char.isprintable() else " " for char in text[: 10 * LIMIT])
+    shown = " ".join(without_passwords(shown).split())
+    return shown if len(shown) <= LIMIT else f"{shown[: LIMIT - 1]}…"

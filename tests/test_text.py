@@ -1,0 +1,42 @@
+"""Text from elsewhere, made fit for a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from rembg_sessions.core.text import LIMIT, quotable, without_passwords
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:80/x@1?y=a@b", "http://***@host:80/x@1?y=a@b"),
+        ("socks5://me:se@cret@host", "socks5://***@host"),
+        ("https://secret@host", "https://***@host"),
+        ("me:secret@host:3128", "***@host:3128"),
+        ("Failed (me:secret@host)", "Failed (***@host)"),
+        ("from http://a:b@c or https://d:e@f/g", "from http://***@c or https://***@f/g"),
+        ("https://host:443/model@main", "https://host:443/model@main"),
+        ("https://host/a:b", "https://host/a:b"),
+    ],
+)
+def test_passwords_in_addresses(text, shown):
+    assert without_passwords(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("Not Found", "Not Found"),
+        ("größer 猫 ©", "größer 猫 ©"),
+        ("\x1b[31mred\x1b[0m\r\n\tnext\x00", "[31mred [0m next"),
+        ("exe.\u202egnp", "exe. gnp"),
+        ("\ud800 half", "half"),
+        ("at http://me:secret@host", "at http://***@host"),
+        ("x" * LIMIT, "x" * LIMIT),
+        ("x" * 10**6, "x" * (LIMIT - 1) + "…"),
+    ],
+)
+def test_quotable(text, shown):
+    assert quotable(text) == shown
