@@ -96,20 +96,35 @@ def threads() -> int | None:
     return int(outermost)
 
 
-def home() -> Path:
-    """Return where Python and the shell store models: $U2NET_HOME or ~/.u2net."""
-    return Path(value("U2NET_HOME") or "~/.u2net").expanduser()
+def home() -> Path | None:
+    """Return where Python and the shell store models: $U2NET_HOME or ~/.u2net.
+
+    Absolute. None where that begins at a home folder which there is not, as in a container
+    whose user is in no list.
+    """
+    return _folder(value("U2NET_HOME") or "~/.u2net")
 
 
 def rembg_homes() -> list[Path]:
-    """Return where rembg may keep its models, a folder for each."""
+    """Return where rembg may keep its models, a folder for each; absolute."""
     xdg = value("XDG_DATA_HOME")
-    homes = [value("REMBG_HOME"), xdg and f"{xdg}/rembg", "~/.rembg"]
-    return [Path(path).expanduser() for path in homes if path]
+    return _folders(value("REMBG_HOME"), xdg and f"{xdg}/rembg", "~/.rembg")
 
 
 def flat_homes() -> list[Path]:
-    """Return where rembg kept its models, all in one folder."""
+    """Return where rembg kept its models, all in one folder; absolute."""
     xdg = value("XDG_DATA_HOME")
-    homes = ["~/.u2net", xdg and f"{xdg}/.u2net"]
-    return [Path(path).expanduser() for path in homes if path]
+    return _folders("~/.u2net", xdg and f"{xdg}/.u2net")
+
+
+def _folders(*texts: str | None) -> list[Path]:
+    folders = [_folder(text) for text in texts if text]
+    return [folder for folder in folders if folder is not None]
+
+
+def _folder(text: str) -> Path | None:
+    try:
+        # the working folder may change before it is used
+        return Path(text).expanduser().absolute()
+    except (RuntimeError, OSError):  # no such user; a working folder that is gone
+        return None

@@ -21,7 +21,7 @@ RULES: dict[str, set[str]] = {
     "settings": {"errors"},
     "machine": {"settings"},
     "registry": {"errors"},
-    "weights": {"errors", "settings", "registry", "text"},
+    "weights": {"checks", "errors", "settings", "registry", "text"},
     "runtime": {"checks", "errors", "machine", "settings", "text"},
     "imaging": {"errors", "machine"},
     "matting.closed_form": {"errors", "machine"},

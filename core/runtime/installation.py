@@ -87,6 +87,7 @@ def collect(model_folder: Path | None = None) -> Facts:
     distributions, owners, missing_files = _distributions()
     torch, torch_cuda = _torch()
     folder = model_folder or settings.home()
+    nowhere = "nowhere: this user has no home folder; set U2NET_HOME"
     facts = Facts(
         pack=pack_version(),
         python=platform.python_version(),
@@ -100,8 +101,8 @@ def collect(model_folder: Path | None = None) -> Facts:
         torch_cuda=torch_cuda,
         accelerator=host_accelerator(),
         driver_cuda=driver_cuda or None,
-        model_folder=str(folder),
-        model_folder_exists=folder.is_dir(),
+        model_folder=nowhere if folder is None else str(folder),
+        model_folder_exists=folder is not None and folder.is_dir(),
         # the address of a mirror or a proxy may hold a password
         environment={name: without_passwords(value) for name, value in settings.all_set().items()},
     )

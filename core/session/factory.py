@@ -132,7 +132,8 @@ def share(kind: type[AnyModel], **options: Any) -> AnyModel:
     }
     if chosen.get("providers") == AUTO:
         del chosen["providers"]
-    key = (kind, str(settings.home()), repr(sorted(chosen.items())))
+    homes = (settings.home(), *settings.rembg_homes())
+    key = (kind, homes, repr(sorted(chosen.items())))
     with _lock:
         model: Any = _shared.get(key)
     if model is None or not model.is_current():

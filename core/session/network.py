@@ -68,10 +68,12 @@ class Model:
         runtime = runtime_options(self.model_name, sess_opts, options)
         choice, own = choose_providers(runtime), session_options(runtime)
         self.paths = store.locate(self.spec, model_path, folders=folders, on_progress=on_progress)
+        # some files are data that a graph reads by itself; a user's own may have any name
+        names = [file.file for file in self.spec.weights] or ["own.onnx"]
         self.graphs = tuple(
             Graph(path, choice, own, cpu_fallback=runtime.cpu_fallback)
-            for path in self.paths
-            if path.suffix == ".onnx"  # the rest is data that a graph reads by itself
+            for name, path in zip(names, self.paths, strict=True)
+            if name.endswith(".onnx")
         )
         self._stamp = _stamp(self.paths)
         self.companion: object = None

@@ -209,7 +209,7 @@ class BaseSession:
     @classmethod
     def u2net_home(cls) -> str:
         """Return the folder where downloads are stored."""
-        return str(settings.home())
+        return str(store.home())
 
     @classmethod
     def checksum_disabled(cls) -> bool:

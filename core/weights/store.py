@@ -15,8 +15,10 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from .. import settings
+from ..checks import short
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
 from ..registry.spec import ModelSpec, Output, WeightFile
+from ..text import quotable
 from .disk import on_disk
 from .download import place
 from .network import offline
@@ -38,12 +40,33 @@ def search_folders(spec: ModelSpec, folders: Sequence[Path] = ()) -> list[Path]:
     folders
         The caller's own folders, for example ComfyUI's; they come first.
     """
-    home = settings.home()
     names = dict.fromkeys([spec.name, _REMBG_FOLDERS.get(spec.output, spec.name)])
-    per_model = [
-        root / "models" / name for root in (home, *settings.rembg_homes()) for name in names
-    ]
-    return list(dict.fromkeys([*map(Path, folders), home, *per_model, *settings.flat_homes()]))
+    own, rembgs = _own_home(), settings.rembg_homes()
+    per_model = [root / "models" / name for root in (*own, *rembgs) for name in names]
+    found = [*map(Path, folders), *own, *per_model, *settings.flat_homes()]
+    return list(dict.fromkeys(found))
+
+
+def home() -> Path:
+    """Return where Python and the shell store models.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such place.
+    """
+    folder = settings.home()
+    if folder is None:
+        raise WeightsError(
+            "There is no folder to keep models in: this user has no home folder, or U2NET_HOME "
+            "begins at one that does not exist. Set U2NET_HOME to a folder that can be written to."
+        )
+    return folder
+
+
+def _own_home() -> list[Path]:
+    folder = settings.home()
+    return [] if folder is None else [folder]
 
 
 def find(spec: ModelSpec, folders: Sequence[Path] = ()) -> tuple[Path, ...] | None:
@@ -178,8 +201,11 @@ def ensure(
     found: dict[str, Path] = {}
     for group in _groups(spec):
         found.update(_good_copy(group, where))
-    folder = Path(folders[0]) if folders else settings.home()
-    missing = {file: folder / file.file for file in spec.weights if file.file not in found}
+    lacking = [file for file in spec.weights if file.file not in found]
+    if not lacking:
+        return tuple(found[file.file] for file in spec.weights)
+    folder = Path(folders[0]).absolute() if folders else home()
+    missing = {file: folder / file.file for file in lacking}
     parts: dict[str, Path] = {}
     needed: list[WeightFile] = []
     for file, target in missing.items():
@@ -205,7 +231,10 @@ def ensure(
 
 
 def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Path] = ()) -> Path:
-    """Return the real path of a user's own model file.
+    """Return the path of a user's own model file, absolute.
+
+    What a name says decides, not where links lead: whoever can put links into a model folder
+    can put files there, too, and files of Hugging Face's cache are links.
 
     Parameters
     ----------
@@ -217,38 +246,42 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
     Raises
     ------
     ModelPathError
-        If it is missing, or lies outside the model folders, also by ``..`` or a symbolic link.
+        If it is missing, or lies outside the model folders, also by ``..``.
     """
-    homes = (settings.home(), *settings.flat_homes(), *settings.rembg_homes())
-    roots = list(dict.fromkeys([*map(Path, folders), *homes]))
-    allowed = ", ".join(map(str, roots))
-    if model_path is None or not os.fspath(model_path):
+    homes = (*_own_home(), *settings.flat_homes(), *settings.rembg_homes())
+    roots = list(dict.fromkeys([*(Path(folder).absolute() for folder in folders), *homes]))
+    allowed = ", ".join(map(str, roots)) or "that U2NET_HOME names"
+    if model_path is None or model_path == "":
         raise ModelPathError(
             f"model_path is required: the path of a model file in one of the folders {allowed}."
         )
-    asked = Path(model_path)
-    missing = outside = False
+    if not isinstance(model_path, (str, os.PathLike)):
+        raise ModelPathError(f"model_path is {short(model_path)}; use the path of a model file.")
+    shown = f"'{quotable(os.fspath(model_path))}'"
     try:
-        path = asked.expanduser()
-        real_roots = [root.resolve() for root in roots]
-        for candidate in [*(root / path for root in roots), path]:
-            real = candidate.resolve()
-            within = any(real.is_relative_to(root) for root in real_roots)
-            exists = real.is_file()
-            if within and exists:
-                return real
-            missing = missing or within
-            outside = outside or exists
+        asked = Path(model_path).expanduser()
+        candidates = [*(root / asked for root in roots), asked.absolute()]
+        # a folder may be allowed by the name of a link to it, and asked for by its own
+        real = [root.resolve() for root in roots]
+        inside = [
+            path
+            for path in candidates
+            if ".." not in path.parts and any(map(path.is_relative_to, (*roots, *real)))
+        ]
+        found = next((path for path in inside if path.is_file()), None)
+        elsewhere = any(path.is_file() for path in candidates)
     except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a null character
-        raise ModelPathError(f"model_path {str(asked)!r} is not usable: {exc}.") from exc
-    if missing and not outside:
+        raise ModelPathError(f"model_path {shown} is not usable: {exc}.") from exc
+    if found is not None:
+        return found
+    if inside and not elsewhere:
         raise ModelPathError(
-            f"model_path {str(asked)!r} is not a file. Put the model file into one of the folders "
+            f"model_path {shown} is not a file. Put the model file into one of the folders "
             f"{allowed}, and give its name."
         )
     raise ModelPathError(
-        f"model_path {str(asked)!r} leads outside the model folders. Put the file itself, not a "
-        f"link, into one of the folders {allowed}."
+        f"model_path {shown} leads outside the model folders. Put the file, or a link to it, into "
+        f"one of the folders {allowed}."
     )
 
 

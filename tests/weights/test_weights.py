@@ -807,17 +807,12 @@ def test_custom_path_outside_is_refused(tmp_path, monkeypatch):
     put(comfy / "own.onnx")
     secret = put(tmp_path / "secret.onnx")
     put(tmp_path / "comfy-2/own.onnx")
-    (comfy / "link.onnx").symlink_to(secret)
-    (comfy / "linked").symlink_to(tmp_path / "comfy-2")
     monkeypatch.chdir(tmp_path)
     for asked in (
         secret,
         "secret.onnx",
         "../secret.onnx",
         comfy / ".." / "secret.onnx",
-        "link.onnx",
-        comfy / "link.onnx",
-        "linked/own.onnx",
         tmp_path / "comfy-2/own.onnx",
         "/etc/passwd",
         "../../../../../../../../../../../no/such/file",
@@ -829,18 +824,25 @@ def test_custom_path_outside_is_refused(tmp_path, monkeypatch):
         assert str(comfy) in str(error.value) and str(settings.home()) in str(error.value)
 
 
-def test_custom_path_of_linked_model_folder_and_of_links_inside(tmp_path):
-    real = put(tmp_path / "disk/own.onnx")
-    (tmp_path / "comfy").symlink_to(tmp_path / "disk")
+def test_custom_path_follows_links(tmp_path):
+    comfy, real = tmp_path / "comfy", put(tmp_path / "disk/own.onnx")
+    comfy.symlink_to(tmp_path / "disk")
     (tmp_path / "disk/again.onnx").symlink_to(real)
-    assert weights.custom_path("own.onnx", [tmp_path / "comfy"]) == real
-    assert weights.custom_path("again.onnx", [tmp_path / "comfy"]) == real
+    (tmp_path / "disk/elsewhere.onnx").symlink_to(put(tmp_path / "blobs/0a1b2c"))
+    for name in ("own.onnx", "again.onnx", "elsewhere.onnx"):
+        assert weights.custom_path(name, [comfy]) == comfy / name
+    assert weights.custom_path(real, [comfy]) == real
 
 
 @pytest.mark.parametrize("asked", [None, ""])
 def test_custom_path_is_required(asked):
     with pytest.raises(ModelPathError, match="model_path is required"):
         weights.custom_path(asked)
+
+
+def test_custom_path_of_another_type():
+    with pytest.raises(ModelPathError, match="model_path is 5; use the path"):
+        weights.custom_path(5)
 
 
 @pytest.mark.parametrize(
