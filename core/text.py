@@ -16,12 +16,12 @@ def without_passwords(text: str) -> str:
     return _PASSWORD.sub("***@", text)
 
 
-def quotable(text: str) -> str:
-    """Return the text as one line of at most ``LIMIT`` printable characters, without passwords.
+def quotable(text: str, limit: int = LIMIT) -> str:
+    """Return the text as one line of at most ``limit`` printable characters, without passwords.
 
     Escape codes, line breaks and marks that turn the direction of writing become spaces.
     """
     # Cut first, too: a server may send megabytes.
-    shown = "".join(char if char.isprintable() else " " for char in text[: 10 * LIMIT])
+    shown = "".join(char if char.isprintable() else " " for char in text[: 10 * limit])
     shown = " ".join(without_passwords(shown).split())
-    return shown if len(shown) <= LIMIT else f"{shown[: LIMIT - 1]}…"
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -272,7 +272,12 @@ class _SessionPatcher(ModelPatcher):
 
 
 def load(session: BaseSession) -> None:
-    """Make room for a session through ComfyUI's memory management and open it."""
+    """Make room for a session through ComfyUI's memory management and open it.
+
+    The user's cancel ends its runs from then on.
+    """
+    for graph in session.graphs:
+        graph.on_wait = check_cancelled
     if mm is None:
         session.open()
         return

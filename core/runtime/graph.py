@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelMemoryError, ModelRunError, ProviderError
+from ..text import quotable
 from .accelerator import preload_cuda
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
@@ -22,6 +24,15 @@ _log = logging.getLogger("rembg_sessions")
 
 # ONNX Runtime's documentation: no two threads may run one session of this provider.
 _ONE_AT_A_TIME = "DmlExecutionProvider"
+
+# How long a cancelled run goes on unnoticed.
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+# Characters of ONNX Runtime's messages, whose end says what is wrong.
+_LONGEST_REASON = 600
+
+# ONNX Runtime's words, of the arena and of C++.
+_OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc")
 
 FLOATS = {
     "tensor(float)": np.float32,
@@ -57,6 +68,8 @@ class Graph:
         """Why the CPU took over from a provider that was wanted; empty while it did not."""
         self.on_out_of_memory: Callable[[], None] | None = None
         """Called once before a run that ran out of memory is tried again."""
+        self.on_wait: Callable[[], None] | None = None
+        """Called ten times a second during a run; what it raises ends the run."""
         self._options = options
         self._may_fall_back = cpu_fallback or not choice.explicit
         self._providers = list(choice.providers)
@@ -98,8 +111,12 @@ class Graph:
         """Return name, shape and ONNX type of each input."""
         return [(node.name, node.shape, node.type) for node in self.session.get_inputs()]
 
+    def outputs(self) -> list[tuple[str, list[int | str | None], str]]:
+        """Return name, shape and ONNX type of each output."""
+        return [(node.name, node.shape, node.type) for node in self.session.get_outputs()]
+
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Run the network.
+        """Run the network. Ctrl-C ends it, too.
 
         Parameters
         ----------
@@ -133,17 +150,14 @@ class Graph:
             for name, array in feed.items()
         }
         alone = session.get_providers()[0] == _ONE_AT_A_TIME
+        with self._running if alone else contextlib.nullcontext():
+            finished = _run_until_done(session, cast, self.on_wait)
         try:
-            with self._running if alone else contextlib.nullcontext():
-                return session.run(None, cast)
+            return finished.result()
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            text = str(error).strip()
+            text = quotable(str(error), _LONGEST_REASON)
             kind = ModelRunError
-            if (
-                isinstance(error, MemoryError)
-                or "llocate memory" in text
-                or "out of memory" in text
-            ):
+            if isinstance(error, MemoryError) or any(word in text for word in _OUT_OF_MEMORY):
                 kind = ModelMemoryError
                 text = f"it ran out of memory. Choose a smaller model, or free memory. ({text})"
             provider = display_name(session.get_providers()[0])
@@ -207,11 +221,38 @@ class Graph:
         except Exception as error:  # ONNX Runtime's own errors share no base class
             provider = display_name(_name(providers[0]))
             raise ModelRunError(
-                f"{self.path} could not be opened on {provider}: {error} If the file is "
-                "damaged, delete it: a model of the list is then downloaded again."
+                f"{self.path} could not be opened on {provider}: "
+                f"{quotable(str(error), _LONGEST_REASON)} If the file is damaged, delete it: a "
+                "model of the list is then downloaded again."
             ) from error
         _log.info("Opened %s on %s.", self.path.name, display_name(session.get_providers()[0]))
         return session
+
+
+def _run_until_done(
+    session: Any, feed: Mapping[str, NDArray[Any]], on_wait: Callable[[], None] | None
+) -> Future[list[NDArray[Any]]]:
+    """Run a network in a thread of its own, so that this one can be interrupted meanwhile."""
+    options = import_onnxruntime().RunOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, too
+    finished: Future[list[NDArray[Any]]] = Future()
+
+    def run() -> None:
+        try:
+            finished.set_result(session.run(None, feed, options))
+        except BaseException as error:
+            finished.set_exception(error)
+
+    threading.Thread(target=run, name="rembg-sessions run").start()
+    try:
+        while not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
+            if on_wait is not None:
+                on_wait()
+    except BaseException:
+        options.terminate = True  # looked at after each node of the graph
+        wait([finished])
+        raise
+    return finished
 
 
 def _name(provider: Any) -> str:

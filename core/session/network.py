@@ -16,8 +16,9 @@ from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
 from ..runtime.options import choose_providers, runtime_options, session_options
 from ..runtime.providers import GPU_PROVIDERS
+from ..text import quotable
 from ..weights import store
-from .preprocess import input_size_hw, normalize, output_to_alphas
+from .preprocess import LONGEST_SIDE, input_size_hw, normalize, output_to_alphas
 from .rembg_api import BaseSession
 
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
@@ -140,7 +141,7 @@ class NetworkSession(Model, BaseSession):
         graph = self.graphs[0]
         size_hw = input_size_hw(self.spec, (image.height, image.width))
         if self.spec.custom:
-            size_hw = _declared_size(graph) or size_hw
+            size_hw = _declared_size(graph, size_hw)
         array = normalize(
             image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
         )
@@ -161,23 +162,32 @@ def _check_category(spec: ModelSpec, category: str) -> None:
         raise OptionError(f"{category!r} is not a cloth category; use one of {allowed}.")
 
 
-def _declared_size(graph: Graph) -> tuple[int, int] | None:
-    """Return the (height, width) that a user's file declares, where it fixes one.
+def _declared_size(graph: Graph, default_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return the (height, width) that a user's file wants.
 
     Raises
     ------
     ModelRunError
-        If it does not take a picture.
+        If it does not take one picture and answer with numbers.
     """
-    inputs = graph.inputs()
-    _, shape, kind = inputs[0]
-    is_picture = len(shape) == 4 and not (isinstance(shape[1], int) and shape[1] != 3)
-    if len(inputs) > 1 or not is_picture or kind not in FLOATS:
-        takes = ", ".join(f"{name}: {kind} {shape}" for name, shape, kind in inputs)
-        raise ModelRunError(
-            f"{graph.path.name} is not a background removal model: it takes {takes}, and not one "
-            "picture, tensor(float) [1, 3, height, width]. Choose another file."
-        )
-    if isinstance(shape[2], int) and isinstance(shape[3], int):
-        return shape[2], shape[3]
-    return None
+    inputs, outputs = graph.inputs(), graph.outputs()
+    if len(inputs) == 1 and outputs and outputs[0][2] in FLOATS and inputs[0][2] in FLOATS:
+        shape = inputs[0][1]
+        if len(shape) == 4:
+            # names and None stand for any size
+            wanted = [
+                size if isinstance(size, int) else free
+                for size, free in zip(shape, (1, 3, *default_hw), strict=True)
+            ]
+            sides = wanted[2:]
+            if wanted[:2] == [1, 3] and min(sides) >= 1 and max(sides) <= LONGEST_SIDE:
+                return sides[0], sides[1]
+    takes, answers = (
+        quotable(", ".join(f"{name}: {kind} {shape}" for name, shape, kind in nodes) or "nothing")
+        for nodes in (inputs, outputs[:1])
+    )
+    raise ModelRunError(
+        f"{graph.path.name} is not a background removal model: it takes {takes} and answers with "
+        f"{answers}. Choose a file that takes one picture, tensor(float) [1, 3, height, width] of "
+        f"at most {LONGEST_SIDE} pixels a side, and answers with numbers."
+    )

@@ -15,6 +15,16 @@ from ..registry.spec import ModelSpec, Output
 # Networks of free input size accept very long pictures only up to this ratio.
 _MAX_ASPECT = 4
 
+# Twice that of the largest network there is, BiRefNet at 2048: a user's file may declare anything.
+LONGEST_SIDE = 4096
+"""Pixels that a side of a network's input or answer may have."""
+
+# Background, upper body, lower body, full body.
+_LABELS = 4
+
+# Differences of larger numbers leave the range of float32.
+_HIGHEST_SCORE = 1e30
+
 
 def input_size_hw(spec: ModelSpec, image_hw: tuple[int, int]) -> tuple[int, int]:
     """Return the (height, width) that the network wants for a picture of ``image_hw``."""
@@ -83,22 +93,27 @@ def output_to_alphas(output: NDArray[Any], spec: ModelSpec) -> list[NDArray[np.f
     Raises
     ------
     ModelRunError
-        If the output has another shape or holds NaN or infinity.
+        If the output has another shape, or holds NaN, infinity or what comes close to it.
     """
-    if output.ndim != 4 or output.shape[0] != 1:
+    channels = _LABELS if spec.output is Output.LABELS else 1
+    fits = output.ndim == 4 and output.shape[0] == 1 and output.shape[1] >= channels
+    if not (fits and all(1 <= side <= LONGEST_SIDE for side in output.shape[2:])):
         raise ModelRunError(
-            f"{spec.name} answered with shape {tuple(output.shape)}; expected (1, C, H, W). "
-            "The file is not a model of this kind: choose the matching model name."
+            f"{spec.name} answered with shape {tuple(output.shape)}; expected (1, {channels}, H, "
+            "W). The file is not a model of this kind: choose the matching model name."
         )
-    if not np.isfinite(output).all():
+    with np.errstate(over="ignore"):  # of float64; infinity is refused below
+        scores = (output[0] if channels > 1 else output[0, 0]).astype(np.float32, copy=False)
+    if not (np.abs(scores) < _HIGHEST_SCORE).all():
         raise ModelRunError(
-            f"{spec.name} answered with NaN or infinity. Half-precision models overflow on "
-            "some devices: choose the full-precision model, or the CPU provider."
+            f"{spec.name} answered with NaN, infinity or numbers close to it. Half-precision "
+            "models overflow on some devices: choose the full-precision model, or the CPU "
+            "provider."
         )
     if spec.output is Output.LABELS:
-        winner = output[0].argmax(axis=0)
-        return [(winner == label).astype(np.float32) for label in range(1, output.shape[1])]
-    alpha = output[0, 0].astype(np.float32)
+        winner = scores.argmax(axis=0)
+        return [(winner == label).astype(np.float32) for label in range(1, _LABELS)]
+    alpha = scores
     if spec.output is Output.LOGITS:
         # exp of large numbers overflows to infinity, which 1 / (1 + inf) turns into 0
         with np.errstate(over="ignore"):

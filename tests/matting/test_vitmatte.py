@@ -372,7 +372,7 @@ def test_a_file_that_is_another_network(options, graph):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("nan", "NaN or infinity"), ("half", r"\(512, 512\) instead of \(1024")]
+    ("kind", "message"), [("nan", "NaN, infinity"), ("half", r"\(512, 512\) instead of \(1024")]
 )
 def test_an_answer_that_is_no_alpha(kind, message, graph):
     graph(kind)

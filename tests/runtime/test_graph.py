@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +41,7 @@ class Runtime:
         self.opens = set(opens or available)
         self.failures = list(failures)
         self.opened, self.ran = [], []
-        self.SessionOptions = SimpleNamespace
+        self.SessionOptions = self.RunOptions = SimpleNamespace
 
     def get_available_providers(self):
         return self.available
@@ -62,7 +64,7 @@ class FakeSession:
     def get_inputs(self):
         return [SimpleNamespace(name="picture", shape=[1, 3, 2, 2], type="tensor(float)")]
 
-    def run(self, outputs, feed):
+    def run(self, outputs, feed, options):
         self.runtime.ran.append(self.providers[0])
         if self.providers[0] != CPU and self.runtime.failures:
             failure = self.runtime.failures.pop(0)
@@ -272,3 +274,58 @@ def test_arrays_are_cast_to_what_the_network_declares(make, monkeypatch):
         node = SimpleNamespace(name="picture", shape=[], type=f"tensor({declared})")
         monkeypatch.setattr(FakeSession, "get_inputs", lambda self, node=node: [node])
         assert net.run(FEED)[0].dtype == dtype
+
+
+# -- a run that is stopped ----------------------------------------------------------------
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """A network that never ends, on the real ONNX Runtime."""
+    onnx = pytest.importorskip("onnx")
+    helper, kinds, value = onnx.helper, onnx.TensorProto, onnx.helper.make_tensor_value_info
+    shape = [1, 3, 2, 2]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["again"], ["once more"]),
+            helper.make_node("Softmax", ["before"], ["after"]),
+        ],
+        "body",
+        [
+            value("turn", kinds.INT64, []),
+            value("again", kinds.BOOL, []),
+            value("before", kinds.FLOAT, shape),
+        ],
+        [value("once more", kinds.BOOL, []), value("after", kinds.FLOAT, shape)],
+    )
+    loop = helper.make_node("Loop", ["", "yes", "picture"], ["alpha"], body=body)
+    yes = onnx.numpy_helper.from_array(np.array(True), "yes")
+    picture, alpha = (value(name, kinds.FLOAT, shape) for name in ("picture", "alpha"))
+    made = helper.make_graph([loop], "endless", [picture], [alpha], [yes])
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(
+        helper.make_model(made, opset_imports=opset, ir_version=8), str(tmp_path / "endless.onnx")
+    )
+    return Graph(tmp_path / "endless.onnx", choose("CPU", [CPU], None), None)
+
+
+def test_what_looks_in_during_a_run_may_end_it(endless, capfd):
+    looks = []
+
+    def cancel():
+        looks.append(True)
+        if len(looks) == 3:
+            raise LookupError("cancelled")
+
+    endless.on_wait = cancel
+    with pytest.raises(LookupError, match="cancelled"):
+        endless.run(FEED)
+    assert len(looks) == 3
+    assert not [thread for thread in threading.enumerate() if "run" in thread.name]
+    assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_ends_a_run(endless):
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        endless.run(FEED)

@@ -81,7 +81,7 @@ def test_labels_give_one_mask_for_each_class_but_the_first():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_is_an_error(bad):
-    with pytest.raises(ModelRunError, match="u2net answered with NaN or infinity"):
+    with pytest.raises(ModelRunError, match="u2net answered with NaN, infinity"):
         preprocess.output_to_alphas(answer(0.1, bad, 0.3), U2NET)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rembg_sessions.core import get_session, new_session, release_sessions, remove
-from rembg_sessions.core.errors import ModelRunError, OptionError
+from rembg_sessions.core.errors import ModelMemoryError, ModelRunError, OptionError
 
 # -- what goes in ----------------------------------------------------------------------
 
@@ -35,22 +35,93 @@ def test_a_custom_network_is_fed_at_the_size_it_declares(network, photo):
     assert np.ptp(np.asarray(mask)) > 100
 
 
-def test_a_network_that_takes_no_picture_is_refused(home, photo):
+@pytest.fixture
+def odd(home):
+    """Save a network of one node: its arrays by name, its inputs as (name, type, shape)."""
     onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.INT64
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["words"], ["same"])],
-        "text",
-        [helper.make_tensor_value_info("words", kind, [1, 77])],
-        [helper.make_tensor_value_info("same", kind, [1, 77])],
-    )
-    opset = [helper.make_opsetid("", 13)]
-    home.mkdir(parents=True)
-    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    onnx.save(model, str(home / "text.onnx"))
-    session = new_session("u2net_custom", model_path="text.onnx")
-    with pytest.raises(ModelRunError, match=r"text\.onnx is not a background removal.*\[1, 77\]"):
+    helper = onnx.helper
+
+    def save(op, takes, answers, arrays=(), **attributes):
+        arrays = dict(arrays)
+        names = [name for name, *_ in takes] + list(arrays)
+        node = helper.make_node(op, names, [answers[0]], **attributes)
+
+        def declared(name, kind, shape):
+            return helper.make_tensor_value_info(name, getattr(onnx.TensorProto, kind), shape)
+
+        graph = helper.make_graph(
+            [node],
+            "odd",
+            [declared(*each) for each in takes],
+            [declared(*answers)],
+            [onnx.numpy_helper.from_array(np.array(array), name) for name, array in arrays.items()],
+        )
+        opset = [helper.make_opsetid("", 13)]
+        home.mkdir(parents=True, exist_ok=True)
+        model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+        onnx.save(model, str(home / "odd.onnx"))
+        return new_session("u2net_custom", model_path="odd.onnx")
+
+    return save
+
+
+def a_picture(*shape, kind="FLOAT", name="x"):
+    return name, kind, list(shape or (1, 3, 32, 32))
+
+
+SLICE = {"from": [0], "to": [0]}
+
+
+@pytest.mark.parametrize(
+    ("op", "takes", "answers", "more", "said"),
+    [
+        ("Identity", [("words", "INT64", [1, 77])], ("y", "INT64", [1, 77]), {}, r"\[1, 77\]"),
+        ("Identity", [a_picture(kind="STRING")], a_picture(kind="STRING", name="y"), {}, "string"),
+        ("Cast", [a_picture()], ("y", "STRING", None), {"to": 8}, "answers with y: tensor.string"),
+        ("Cast", [a_picture()], ("y", "INT64", None), {"to": 7}, "answers with y: tensor.int64"),
+        ("Neg", [a_picture(1, 3, 0, 32)], ("y", "FLOAT", None), {}, r"\[1, 3, 0, 32\]"),
+        ("Neg", [a_picture(1, 3, 200_000, 200_000)], ("y", "FLOAT", None), {}, "at most 4096"),
+        ("Neg", [a_picture(1, 4, 32, 32)], ("y", "FLOAT", None), {}, r"\[1, 4, 32, 32\]"),
+        ("Neg", [a_picture(4, 3, 32, 32)], ("y", "FLOAT", None), {}, r"\[4, 3, 32, 32\]"),
+        ("Add", [a_picture(), a_picture(name="w")], ("y", "FLOAT", None), {}, "w: tensor.float"),
+        ("RandomNormal", [], ("y", "FLOAT", None), {"shape": [1, 1, 8, 8]}, "it takes nothing"),
+    ],
+)
+def test_a_file_that_is_no_such_network(odd, photo, op, takes, answers, more, said):
+    session = odd(op, takes, answers, **more)
+    with pytest.raises(ModelRunError, match=rf"odd\.onnx is not a background removal.*{said}"):
         session.predict(photo())
+
+
+@pytest.mark.parametrize(
+    ("op", "arrays", "said"),
+    [
+        ("Slice", {**SLICE, "axis": [1]}, r"answered with shape \(1, 0, 32, 32\)"),
+        ("Slice", {**SLICE, "axis": [2]}, r"answered with shape \(1, 3, 0, 32\)"),
+        ("Reshape", {"to": [3, 32, 32]}, r"answered with shape \(3, 32, 32\)"),
+        ("Tile", {"times": [1, 1, 1, 200]}, r"answered with shape \(1, 3, 32, 6400\)"),
+        ("Mul", {"by": np.float32(1e38)}, "NaN, infinity or numbers close to it"),
+    ],
+)
+def test_an_answer_that_is_no_mask(odd, photo, op, arrays, said):
+    session = odd(op, [a_picture()], ("y", "FLOAT", None), arrays)
+    with pytest.raises(ModelRunError, match=said):
+        session.predict(photo())
+
+
+LARGE = {"to": [1_000_000_000, 1, 320, 320]}  # a petabyte: more than any machine can promise
+
+
+def test_an_answer_too_large_for_the_memory(odd, photo):
+    session = odd("Expand", [a_picture(1, "c", "h", "w")], ("y", "FLOAT", None), LARGE)
+    with pytest.raises(ModelMemoryError, match="Choose a smaller model, or free memory"):
+        session.predict(photo())
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32, "width"), (None, None, None, None)])
+def test_a_network_that_leaves_sizes_free(odd, photo, shape):
+    session = odd("Neg", [a_picture(*shape)], ("y", "FLOAT", None))
+    assert np.ptp(session.predict(photo())[0]) > 200
 
 
 def test_a_network_in_half_precision(network, photo):
@@ -85,7 +156,7 @@ def test_a_constant_answer_is_an_empty_mask(kind, network, photo):
 
 def test_nan_from_a_network(network, photo):
     session = new_session("u2net_custom", model_path=network("mine.onnx", "nan"))
-    with pytest.raises(ModelRunError, match="answered with NaN or infinity"):
+    with pytest.raises(ModelRunError, match="answered with NaN, infinity"):
         remove(photo(), session=session)
 
 
