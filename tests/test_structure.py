@@ -28,6 +28,7 @@ RULES: dict[str, set[str]] = {
     "matting": {"errors", "imaging", "matting.closed_form"},
     "backdrop": {"errors", "imaging", "matting", "matting.closed_form"},
     "session": {
+        "text",
         *("errors", "settings", "registry", "weights", "runtime", "imaging", "matting"),
         "backdrop",
     },
