@@ -11,11 +11,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-from .checks import one_of, short, whole
+from .checks import one_of, whole
 from .errors import ImageError, OptionError
 from .imaging.picture import Picture, open_picture
 from .pipeline import remove
 from .session.protocol import AnySession
+from .text import short
 
 OnError = Literal["raise", "yield"]
 _MOST_WORKERS = 256

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
 from .errors import OptionError
-
-
-def short(value: object) -> str:
-    """Return how a value looks in a message: its representation, cut where it is long."""
-    try:
-        return reprlib.repr(value)
-    except Exception:  # an object that cannot even be shown
-        return f"a {type(value).__name__}"
+from .text import short
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:

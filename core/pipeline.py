@@ -33,6 +33,7 @@ from .session.ask import ask_masks
 from .session.factory import get_session
 from .session.protocol import AnySession, Layer
 from .session.vitmatte import VitMatte, get_vitmatte
+from .text import short
 
 EdgeColouring = Literal["estimated", "original", "naive"]
 # How masks become cut-outs; "straight" is what putalpha asks for.
@@ -227,7 +228,7 @@ def choose_method(
     if name is not None:
         check_method(name)
     if vitmatte and name not in (None, "vitmatte"):
-        raise OptionError(f"vitmatte and matting_method={name!r} were both given; choose one.")
+        raise OptionError(f"vitmatte and matting_method={short(name)} were both given; choose one.")
     if vitmatte:
         return "vitmatte"
     if name is None and (alpha_matting or trimap is not None):

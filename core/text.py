@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+import reprlib
 
 LIMIT = 200
 """Characters that are quoted at most."""
 
 # In http://user:password@host, and in user:password@host, which proxies are set to as well.
 _PASSWORD = re.compile(r"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+:[^\s/@]+@")
+
+
+_values = reprlib.Repr()
+_values.maxstring = _values.maxother = 80
+
+
+def short(value: object) -> str:
+    """Return how a value looks in a message: its representation, cut where it is long."""
+    try:
+        return _values.repr(value)
+    except Exception:  # an object that cannot be shown, a number of more than 4300 digits
+        return f"a value of type {type(value).__name__}"
 
 
 def without_passwords(text: str) -> str:

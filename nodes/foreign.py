@@ -56,7 +56,9 @@ def own_look(look: Look) -> Look:
     background, colour = look.background, str(look.background_colour)
     if background in ("true", "false"):  # WAS Node Suite until September 2023
         background = background == "true"
-    if isinstance(background, bool) and colour.isdecimal():  # ComfyUI_BiRefNet_ll: fill_color
+    if (
+        isinstance(background, bool) and colour.isdecimal() and len(colour) <= 8
+    ):  # ComfyUI_BiRefNet_ll: fill_color
         background, colour = "colour" if background else "transparent", f"#{int(colour):06x}"
     elif isinstance(background, bool):  # WAS Node Suite: transparency
         background, colour = (

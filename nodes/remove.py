@@ -15,6 +15,7 @@ from ..core.layers import Refinement, find_layers, refine_layer
 from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
 from ..core.registry.lookup import get_model
+from ..core.text import short
 from . import convert, host
 from .cutout import cut_out, over
 from .foreign import Look, own_look
@@ -198,7 +199,7 @@ class RemBGRemove:
         ):
             value = getattr(look, name)
             if value not in allowed:
-                raise OptionError(f"{name} is {value!r}; choose one of {', '.join(allowed)}.")
+                raise OptionError(f"{name} is {short(value)}; choose one of {', '.join(allowed)}.")
         colour = parse_colour(look.background_colour) if look.background == "colour" else None
         edge_colours = look.edge_colours
         if alpha_matting and edge_colours == "naive":  # as rembg does

@@ -12,11 +12,9 @@ want of a counterpart: ``BlurFusionForegroundEstimation``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from . import host
-from .foreign import own_values
 
 # What rembg.remove uses where nothing is chosen.
 _REMBG_MODEL = "u2net: general purpose"
@@ -212,10 +210,8 @@ REPLACEMENTS: tuple[Replacement, ...] = (
 
 def register() -> None:
     """Tell ComfyUI about the replacements; versions before 0.33 have no such thing."""
-    server = host.server()
-    if server is None:
+    if host.server() is None:
         return
-    add_route(server.routes)
     try:
         from comfy_api.latest import ComfyAPISync, io
     except ImportError:
@@ -225,28 +221,3 @@ def register() -> None:
         return
     for replacement in REPLACEMENTS:
         api.node_replacement.register(io.NodeReplace(**replacement.arguments()))
-
-
-def add_route(routes: Any) -> None:
-    """Let the page ask for a node's values in our words; it changes nothing.
-
-    Parameters
-    ----------
-    routes
-        An ``aiohttp.web.RouteTableDef``.
-    """
-    from aiohttp import web
-
-    @routes.post("/rembg-sessions/own-values")
-    async def answer(request: Any) -> Any:
-        values = None
-        # other content types are what a page of another site may send unasked
-        if request.content_type == "application/json":
-            with suppress(ValueError):
-                values = await request.json()
-        if not isinstance(values, dict) or not all(
-            isinstance(value, (str, int, float)) for value in values.values()
-        ):
-            error = {"error": "The request must be a JSON object of input names and values."}
-            return web.json_response(error, status=400)
-        return web.json_response(own_values(values))

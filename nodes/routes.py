@@ -1,8 +1,11 @@
-"""What the page may ask of the pack: the list of models, downloads, the diagnosis."""
+"""What the page may ask of the pack: models, downloads, the diagnosis, a node's values."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import json
+import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +18,15 @@ from ..core.runtime.diagnosis import report
 from ..core.runtime.installation import collect
 from ..core.weights.store import find
 from . import downloads, host
+from .foreign import own_values
 
 HEADER = "X-Rembg-Sessions"
 """A header that only the pack's own page, and programs, can send."""
 DOWNLOAD_EVENT = "rembg-sessions.download"
+
+_LONGEST_REQUEST = 1_000_000
+# Names that nobody can register (RFC 6761, 6762, 8375 and the custom of home networks).
+_HOME_DOMAINS = (".localhost", ".local", ".home.arpa", ".internal", ".lan", ".home")
 
 
 def register() -> None:
@@ -47,12 +55,7 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
         return web.json_response({"error": message}, status=status)
 
     async def asked_model(request: Any) -> ModelSpec:
-        if request.content_type != "application/json":
-            raise OptionError("The request must be JSON.")
-        try:
-            body = await request.json()
-        except ValueError:
-            raise OptionError("The request is not JSON.") from None
+        body = await read_json(request)
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
             raise OptionError('The request must be {"model": "name"}.')
         return get_model(body["model"])
@@ -65,12 +68,15 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
                     "Only ComfyUI's own page may ask for this. If this is it, a proxy changes the "
                     "Host header: let it pass the header on unchanged.",
                 )
-            try:
-                return web.json_response(await answer(request))
-            except RembgSessionsError as error:
-                return refusal(400, str(error))
+            return await answered(answer, request)
 
         return handler
+
+    async def answered(answer: Callable[[Any], Any], request: Any) -> Any:
+        try:
+            return web.json_response(await answer(request))
+        except RembgSessionsError as error:
+            return refusal(400, str(error))
 
     @routes.get("/rembg-sessions/models")
     async def models(request: Any) -> Any:
@@ -80,6 +86,12 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     @routes.get("/rembg-sessions/diagnosis")
     @guarded
     async def diagnosis(request: Any) -> Any:
+        if not is_known_host(request.headers):
+            raise OptionError(
+                "The diagnosis names folders of this machine, and goes to a page that was opened "
+                "under the machine's address or over https only. Open ComfyUI like this, or run "
+                "the doctor in a shell of that machine, see the README."
+            )
         return await asyncio.to_thread(examine)
 
     @routes.post("/rembg-sessions/download")
@@ -91,6 +103,41 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     @guarded
     async def cancel(request: Any) -> Any:
         return {"cancelled": downloads.cancel(await asked_model(request))}
+
+    @routes.post("/rembg-sessions/own-values")
+    async def values(request: Any) -> Any:
+        return await answered(translated, request)
+
+    async def translated(request: Any) -> Any:
+        given = await read_json(request)
+        plain = isinstance(given, dict) and all(
+            isinstance(value, (str, int, float)) for value in given.values()
+        )
+        if not plain:
+            raise OptionError("The request must be a JSON object of input names and values.")
+        return own_values(given)
+
+
+async def read_json(request: Any) -> Any:
+    """Return what an ``aiohttp.web.Request`` carries.
+
+    Raises
+    ------
+    OptionError
+        If it is no JSON, or too long.
+    """
+    # other content types are what a page of another site may send unasked
+    if request.content_type != "application/json":
+        raise OptionError("The request must be JSON.")
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > _LONGEST_REQUEST:
+            raise OptionError(f"The request is longer than {_LONGEST_REQUEST} bytes.")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise OptionError("The request is not JSON.") from None
 
 
 def is_own_page(headers: Mapping[str, str]) -> bool:
@@ -106,7 +153,29 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()
+    return origin is None or origin.lower().partition("://")[2] == headers.get("Host", "").lower()
+
+
+def is_known_host(headers: Mapping[str, str]) -> bool:
+    """Return whether a request cannot come from a page whose name was made to point here.
+
+    Such a page (DNS rebinding) is of the same origin to the browser. It cannot have come over
+    https, and where there is https, or where the machine is this one, the browser says so by
+    a header that pages cannot set. Else the name decides: an address, or one that no stranger
+    can own.
+    """
+    if headers.get("Sec-Fetch-Site") == "same-origin":
+        return True
+    try:
+        name = (urlsplit(f"//{headers.get('Host', '')}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        own = name == platform.node().lower()
+        return bool(name) and ("." not in name or own or name.endswith(_HOME_DOMAINS))
+    return True
 
 
 def list_models() -> dict[str, Any]:

@@ -17,15 +17,15 @@ CORE = [path for path in MODULES if path.is_relative_to(ROOT / "core")]
 RULES: dict[str, set[str]] = {
     "errors": set(),
     "text": set(),
-    "checks": {"errors"},
+    "checks": {"errors", "text"},
     "settings": {"errors"},
     "machine": {"settings"},
-    "registry": {"errors"},
-    "weights": {"checks", "errors", "settings", "registry", "text"},
+    "registry": {"errors", "text"},
+    "weights": {"errors", "settings", "registry", "text"},
     "runtime": {"checks", "errors", "machine", "settings", "text"},
-    "imaging": {"errors", "machine"},
+    "imaging": {"errors", "machine", "text"},
     "matting.closed_form": {"errors", "machine"},
-    "matting": {"errors", "imaging", "matting.closed_form"},
+    "matting": {"errors", "imaging", "matting.closed_form", "text"},
     "backdrop": {"errors", "imaging", "matting", "matting.closed_form"},
     "session": {
         "text",
@@ -33,8 +33,8 @@ RULES: dict[str, set[str]] = {
         "backdrop",
     },
     "layers": {"checks", "imaging", "matting", "session"},
-    "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session"},
-    "batch": {"checks", "errors", "imaging", "pipeline", "session"},
+    "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
+    "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session"),

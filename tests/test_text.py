@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rembg_sessions.core.text import LIMIT, quotable, without_passwords
+from rembg_sessions.core.text import LIMIT, quotable, short, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,23 @@ def test_passwords_in_addresses(text, shown):
 )
 def test_quotable(text, shown):
     assert quotable(text) == shown
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x" * 10_000, "'x+...x+'"),
+        (list(range(100)), r"\[0, 1, .*\.\.\.\]"),
+        (10**5000, "a value of type int"),
+        (Unshowable(), "<Unshowable instance at .*>"),
+        (None, "None"),
+    ],
+    ids=["long", "list", "digits", "unshowable", "none"],
+)
+def test_values_are_shown_short(value, shown):
+    assert re.fullmatch(shown, short(value)) and len(short(value)) < 100

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
 from ..errors import OptionError
+from ..text import short
 from .foreground import EdgeColours, estimate_edge_colours
 from .levels import alpha_to_levels
 from .rows import cached_rows, map_rows
 
 Colour = tuple[int, int, int, int]
+# Characters; CSS has nothing near to it.
+_LONGEST_COLOUR = 100
 FITS = ("stretch", "fit", "fill", "centre")
 
 
@@ -124,6 +127,8 @@ def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
     try:
         if not isinstance(value, str):
             numbers = tuple(index(number) for number in value)
+        elif len(value) > _LONGEST_COLOUR:
+            numbers = ()
         elif "," in value and "(" not in value:
             numbers = tuple(int(part) for part in value.split(","))
         else:
@@ -134,8 +139,8 @@ def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
         numbers = (*numbers, 255)
     if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
         raise OptionError(
-            f"{value!r} is not a colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, or "
-            "r,g,b with whole numbers from 0 to 255."
+            f"{short(value)} is not a colour. Use #RGB, #RRGGBB, #RRGGBBAA, a name such as white, "
+            "or r,g,b with whole numbers from 0 to 255."
         )
     return numbers
 
@@ -173,7 +178,9 @@ def fit_picture(
     """
     height, width = size_hw
     if fit not in FITS:
-        raise OptionError(f"{fit!r} is not a way to place a picture; use one of {', '.join(FITS)}.")
+        raise OptionError(
+            f"{short(fit)} is not a way to place a picture; use one of {', '.join(FITS)}."
+        )
     if fit == "stretch":
         return picture.resize((width, height), Image.Resampling.LANCZOS)
     if fit == "fill":

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, OptionError
+from ..text import short
 from .formats import UNREADABLE, open_file
 from .parts import Parts, float_levels, reading
 
@@ -81,7 +82,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
         If ``channel_order`` is neither.
     """
     if channel_order not in CHANNEL_ORDERS:
-        raise OptionError(f"channel_order is {channel_order!r}; use RGB or BGR.")
+        raise OptionError(f"channel_order is {short(channel_order)}; use RGB or BGR.")
     if isinstance(data, Image.Image):
         with reading("The image"):
             picture, kind = _loaded(data), Kind.PILLOW

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError, OptionError
+from ..text import short
 from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
 from .fast import estimate_alpha_fast
 from .guided import estimate_alpha_guided
@@ -148,7 +149,9 @@ def check_method(name: str) -> Method:
         If there is none of that name.
     """
     if name not in METHODS:
-        raise OptionError(f"There is no matting method {name!r}; use one of {', '.join(METHODS)}.")
+        raise OptionError(
+            f"There is no matting method {short(name)}; use one of {', '.join(METHODS)}."
+        )
     return METHODS[name]
 
 

@@ -6,13 +6,18 @@ import difflib
 from collections.abc import Sequence
 
 from ..errors import UnknownModelError
+from ..text import short
 from .models import MODELS
 from .names import ModelName
 from .spec import ModelSpec
 
+# Characters; no known name comes near to it.
+_LONGEST = 200
+
 
 def _key(name: str) -> str:
-    name = name.split(":", 1)[0].strip().lower().replace("_", "-")
+    # cut: comparing takes time that grows with the square of the length
+    name = name[:_LONGEST].split(":", 1)[0].strip().lower().replace("_", "-")
     # some packs list their models by file
     return name.removesuffix(".safetensors").removesuffix(".onnx")
 
@@ -34,7 +39,7 @@ def get_model(name: ModelName | str, models: Sequence[ModelSpec] = MODELS) -> Mo
         If no row has that name; the message lists the closest ones.
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UnknownModelError(f"{name!r} is not a model name; give a name such as u2net.")
+        raise UnknownModelError(f"{short(name)} is not a model name; give a name such as u2net.")
     index = {_key(known): spec for spec in models for known in (spec.name, *spec.aliases)}
     spec = index.get(_key(name))
     if spec is not None:
@@ -44,4 +49,4 @@ def get_model(name: ModelName | str, models: Sequence[ModelSpec] = MODELS) -> Mo
     close = dict.fromkeys(index[known].name for known in close)
     hint = f"Did you mean {' or '.join(close)}? " if close else ""
     names = ", ".join(row.name for row in models)
-    raise UnknownModelError(f"Unknown model {name!r}. {hint}Known models: {names}.")
+    raise UnknownModelError(f"Unknown model {short(name)}. {hint}Known models: {names}.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from ..errors import OptionError
+from ..text import short
 from .doctor import doctor_command
 
 ProviderName = Literal[
@@ -191,26 +192,31 @@ def _entries(request: Any, available: Sequence[str]) -> list[tuple[str, Mapping[
 
 def _not_a_provider(value: object) -> str:
     return (
-        f"{value!r} is not a provider: give one of {', '.join(CHOICES)}, or a list of names and "
-        "of (name, options) pairs."
+        f"{short(value)} is not a provider: give one of {', '.join(CHOICES)}, or a list of names "
+        "and of (name, options) pairs."
     )
 
 
 def _resolve(name: str, available: Sequence[str]) -> str:
-    names = {_key(key): ort for short, ort in PROVIDERS.items() for key in (short, ort)}
+    names = {_key(key): ort for own, ort in PROVIDERS.items() for key in (own, ort)}
     if _key(name) in names:
         return names[_key(name)]
     if name in available:
         return name  # an own build of onnxruntime with a provider that is in no table here
     if _key(name) == _key(AUTO):
         raise OptionError("Auto stands alone: it cannot be combined with other providers.")
-    close = difflib.get_close_matches(_key(name), [_key(short) for short in CHOICES], 1, 0.5)
-    hint = f" Did you mean {next(s for s in CHOICES if _key(s) == close[0])}?" if close else ""
-    raise OptionError(f"Unknown provider {name!r}.{hint} Use one of {', '.join(CHOICES)}.")
+    choices = {_key(choice): choice for choice in CHOICES}
+    close = difflib.get_close_matches(_key(name), choices, 1, 0.5)
+    hint = f" Did you mean {choices[close[0]]}?" if close else ""
+    raise OptionError(f"Unknown provider {short(name)}.{hint} Use one of {', '.join(CHOICES)}.")
+
+
+# Characters: comparing takes time that grows with the square of the length.
+_LONGEST = 200
 
 
 def _key(name: str) -> str:
-    return name.strip().casefold().removesuffix("executionprovider")
+    return name[:_LONGEST].strip().casefold().removesuffix("executionprovider")
 
 
 def missing_message(missing: Sequence[str], available: Sequence[str]) -> str:

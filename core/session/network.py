@@ -16,7 +16,7 @@ from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
 from ..runtime.options import choose_providers, runtime_options, session_options
 from ..runtime.providers import GPU_PROVIDERS
-from ..text import quotable
+from ..text import quotable, short
 from ..weights import store
 from .preprocess import LONGEST_SIDE, input_size_hw, normalize, output_to_alphas
 from .rembg_api import BaseSession
@@ -159,7 +159,7 @@ def _check_category(spec: ModelSpec, category: str) -> None:
         raise OptionError(f"{spec.name} does not find clothes; use u2net_cloth_seg.")
     if category not in CLOTH_CATEGORIES:
         allowed = ", ".join(CLOTH_CATEGORIES)
-        raise OptionError(f"{category!r} is not a cloth category; use one of {allowed}.")
+        raise OptionError(f"{short(category)} is not a cloth category; use one of {allowed}.")
 
 
 def _declared_size(graph: Graph, default_hw: tuple[int, int]) -> tuple[int, int]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from ..errors import OptionError
+from ..text import short
 
 _EXAMPLE = '[{"type": "point", "label": 1, "data": [120, 80]}]'
 _VALUES = {"point": ("[x, y]", 2), "rectangle": ("[x0, y0, x1, y1]", 4)}
+
+_MOST_MARKS = 1000
 
 Mark = dict[str, Any]
 
@@ -51,12 +53,12 @@ def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
             entries = json.loads(entries)
         except (ValueError, RecursionError) as error:
             raise OptionError(
-                f"sam_prompt is not valid JSON ({error}): {_short(prompt)}. Write it like "
+                f"sam_prompt is not valid JSON ({error}): {short(prompt)}. Write it like "
                 f"{_EXAMPLE}."
             ) from error
     if not isinstance(entries, (list, tuple)):
         raise OptionError(
-            f"sam_prompt is {_short(entries)}. It must be a list of points and rectangles, like "
+            f"sam_prompt is {short(entries)}. It must be a list of points and rectangles, like "
             f"{_EXAMPLE}."
         )
     if not entries:
@@ -65,6 +67,8 @@ def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
             "sam_prompt out to use the centre of the picture."
         )
     items = cast("Sequence[Any]", entries)
+    if len(items) > _MOST_MARKS:
+        raise OptionError(f"sam_prompt has {len(items)} entries; give at most {_MOST_MARKS}.")
     return [_check_mark(entry, number, size_hw) for number, entry in enumerate(items, 1)]
 
 
@@ -72,24 +76,24 @@ def _check_mark(entry: Any, number: int, size_hw: tuple[int, int]) -> Mark:
     where = f"Entry {number} of sam_prompt"
     if not isinstance(entry, dict):
         raise OptionError(
-            f"{where} is {_short(entry)}. It must be an object with 'type', 'label' and 'data'."
+            f"{where} is {short(entry)}. It must be an object with 'type', 'label' and 'data'."
         )
     mark = cast("Mark", entry)
     kind: Any = mark.get("type")
     if not isinstance(kind, str) or kind not in _VALUES:
-        raise OptionError(f"{where}: 'type' is {_short(kind)}. Use 'point' or 'rectangle'.")
+        raise OptionError(f"{where}: 'type' is {short(kind)}. Use 'point' or 'rectangle'.")
     data = _check_data(mark.get("data"), kind, where, size_hw)
     if kind == "rectangle":
         (left, right), (top, bottom) = sorted(data[0::2]), sorted(data[1::2])
         if left == right or top == bottom:
             raise OptionError(
-                f"{where}: the rectangle {_short(data)} is empty. "
+                f"{where}: the rectangle {short(data)} is empty. "
                 "Give two opposite corners that differ in x and in y."
             )
         return {"type": kind, "data": [left, top, right, bottom]}
     label: Any = mark.get("label")
     if not _is_number(label) or label not in (0, 1):
-        found = _short(label) if "label" in mark else "missing"
+        found = short(label) if "label" in mark else "missing"
         raise OptionError(
             f"{where}: 'label' is {found}. A point needs 1 (foreground) or 0 (background)."
         )
@@ -101,15 +105,15 @@ def _check_data(data: Any, kind: str, where: str, size_hw: tuple[int, int]) -> l
     values: list[Any] = list(data) if isinstance(data, (list, tuple)) else []  # pyright: ignore
     if len(values) != count or not all(_is_number(value) for value in values):
         raise OptionError(
-            f"{where}: 'data' is {_short(data)}. A {kind} needs {form}: {count} numbers, in pixels."
+            f"{where}: 'data' is {short(data)}. A {kind} needs {form}: {count} numbers, in pixels."
         )
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
-        raise OptionError(f"{where}: 'data' is {_short(data)}. All values must be finite.")
+        raise OptionError(f"{where}: 'data' is {short(data)}. All values must be finite.")
     height, width = size_hw
     limits = [width, height] * 2
     if not all(0 <= value <= limit for value, limit in zip(values, limits, strict=False)):
         raise OptionError(
-            f"{where}: {_short(data)} is outside the picture, which is {width} pixels wide and "
+            f"{where}: {short(data)} is outside the picture, which is {width} pixels wide and "
             f"{height} high. x may be 0 to {width}, y 0 to {height}."
         )
     return [float(value) for value in values]
@@ -117,10 +121,6 @@ def _check_data(data: Any, kind: str, where: str, size_hw: tuple[int, int]) -> l
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def _short(value: Any) -> str:
-    return reprlib.repr(value)
 
 
 def scale_prompt(

@@ -15,10 +15,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from .. import settings
-from ..checks import short
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
 from ..registry.spec import ModelSpec, Output, WeightFile
-from ..text import quotable
+from ..text import quotable, short
 from .disk import on_disk
 from .download import place
 from .network import offline

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,8 @@ from rembg_sessions.core.registry.models import MODELS
 from rembg_sessions.core.weights import store as weights
 
 pytest.importorskip("torch", reason="the nodes need torch")
-from rembg_sessions.nodes import downloads, host, replacements, routes
+from rembg_sessions.nodes import downloads, host, routes
+from rembg_sessions.nodes.foreign import Look
 
 U2NETP = get_model("u2netp")
 PAGE = {routes.HEADER: "1", "Host": "127.0.0.1:8188"}
@@ -241,7 +245,6 @@ def ask():
     sent = []
     table = web.RouteTableDef()
     routes.add_routes(table, lambda name, data: sent.append((name, data)))
-    replacements.add_route(table)
 
     def ask(method, path, headers=None, **options):
         async def session():
@@ -365,6 +368,83 @@ def test_values_in_our_words_are_for_json_only(ask):
         status, answer = ask("POST", path, data=body, headers={"Content-Type": kind})
         assert status == 400
         assert "JSON" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"[" * 100_000, "not JSON"),
+        (b'{"max_size": ' + b"1" * 5000 + b"}", "not JSON"),
+        (b'{"model": "' + b"x" * 1_000_000 + b'"}', "longer than 1000000 bytes"),
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"", "not JSON"),
+        (b"[1]", "JSON object|must be"),
+    ],
+    ids=["deep", "digits", "long", "bytes", "empty", "list"],
+)
+@pytest.mark.parametrize("path", [*POSTS, "/rembg-sessions/own-values"])
+def test_requests_that_are_no_such_thing(ask, path, body, said):
+    headers = {routes.HEADER: "1", "Content-Type": "application/json"}
+    status, answer = ask("POST", path, data=body, headers=headers)
+    assert status == 400
+    assert re.search(said, answer["error"])
+
+
+def test_a_colour_of_many_digits_stays_as_it_is(ask):
+    look = {**Look()._asdict(), "background": True, "background_colour": "9" * 5000}
+    status, answer = ask("POST", "/rembg-sessions/own-values", json=look)
+    assert status == 200
+    assert answer["background_colour"] == "9" * 5000
+
+
+# -- the diagnosis, which names folders ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "127.0.0.1:8188"},
+        {"Host": "[::1]:8188"},
+        {"Host": "192.168.0.7"},
+        {"Host": "localhost:8188"},
+        {"Host": "studio:8188"},
+        {"Host": "Studio.local:8188"},
+        {"Host": "studio.lan."},
+        {"Host": "comfy.example", "Sec-Fetch-Site": "same-origin"},  # over https
+        {"Host": f"{platform.node()}:8188"},
+    ],
+    ids=str,
+)
+def test_hosts_that_no_stranger_can_own(headers):
+    assert routes.is_known_host(headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example:8188"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": ""},
+        {"Host": "[::1"},
+        {},
+    ],
+    ids=str,
+)
+def test_hosts_whose_name_may_point_here_on_purpose(headers):
+    assert not routes.is_known_host(headers)
+
+
+def test_a_rebound_name_does_not_get_the_diagnosis(ask, monkeypatch):
+    monkeypatch.setattr(routes, "examine", lambda: {"report": "folders"})
+    headers = {routes.HEADER: "1", "Host": "evil.example:8188"}
+    status, answer = ask("GET", "/rembg-sessions/diagnosis", headers=headers)
+    assert status == 400
+    assert "under the machine's address" in answer["error"]
+    assert str(Path.home()) not in answer["error"]
+    headers["Host"] = "127.0.0.1:8188"
+    assert ask("GET", "/rembg-sessions/diagnosis", headers=headers)[0] == 200
 
 
 def test_a_download_on_the_node_names_no_total_that_is_unknown(monkeypatch):
