@@ -59,7 +59,11 @@ def remove_batch(
     """
     whole("workers", workers, 1, _MOST_WORKERS)
     one_of("on_error", on_error, get_args(OnError))
-    if isinstance(images, (str, bytes, os.PathLike)) or not hasattr(images, "__iter__"):
+    try:
+        pictures = None if isinstance(images, (str, bytes, os.PathLike)) else iter(images)
+    except TypeError:
+        pictures = None
+    if pictures is None:
         raise OptionError(
             f"images is {short(images)}; pass a list or an iterator of pictures, or call remove "
             "for one."
@@ -73,7 +77,7 @@ def remove_batch(
                 raise
             return error
 
-    return _in_order(iter(images), cut_out, workers)
+    return _in_order(pictures, cut_out, workers)
 
 
 def _in_order(

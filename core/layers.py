@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .checks import whole
+from .checks import flag, whole
+from .errors import OptionError
 from .imaging import mask
 from .imaging.foreground import EdgeColours, estimate_edge_colours
 from .imaging.levels import to_levels
@@ -18,6 +19,7 @@ from .matting.methods import Matte, MattingOptions, find_matte
 from .session.ask import ask_layers
 from .session.prompt import check_prompt, scale_prompt
 from .session.protocol import AnySession, Layer
+from .text import short
 
 LONGEST = 1 << 20
 """Pixels that no side of a picture has more of."""
@@ -49,6 +51,13 @@ class Refinement:
     grow: int = 0
     feather: float = 0.0
     invert: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise OptionError where a type is wrong; numbers are checked where they are used."""
+        for name in ("post_process", "keep_largest", "fill_holes", "invert"):
+            flag(name, getattr(self, name))
+        if self.matting is not None and not isinstance(self.matting, MattingOptions):
+            raise OptionError(f"matting is {short(self.matting)}; use MattingOptions or None.")
 
 
 def find_layers(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from .checks import one_of
+from .checks import flag, one_of
 from .errors import OptionError
 from .imaging import composite
 from .imaging.levels import alpha_to_mask, mask_to_alpha
@@ -152,6 +153,20 @@ def remove(
     ModelRunError, ProviderError
         If the model failed.
     """
+    switches = {
+        "alpha_matting": alpha_matting,
+        "only_mask": only_mask,
+        "post_process_mask": post_process_mask,
+        "decontaminate": decontaminate,
+        "vitmatte": vitmatte,
+        "force_return_bytes": force_return_bytes,
+        "putalpha": putalpha,
+    }
+    for name, value in switches.items():
+        flag(name, value)
+    category = cc if cloth_category is None else cloth_category
+    if not isinstance(category, (str, NoneType)):
+        raise OptionError(f"cloth_category is {short(category)}; use a category's name.")
     if edge_colours is not None:
         one_of("edge_colours", edge_colours, EDGE_COLOURS)
     check_max_size(max_size)
@@ -182,7 +197,7 @@ def remove(
     question: dict[str, Any] = {
         "max_size": max_size,
         "sam_prompt": sam_prompt,
-        "cloth_category": cloth_category or cc,
+        "cloth_category": category,
     }
 
     pixels = np.asarray(rgb)

@@ -19,7 +19,7 @@ _values.maxstring = _values.maxother = 80
 def short(value: object) -> str:
     """Return how a value looks in a message: its representation, cut where it is long."""
     try:
-        return _values.repr(value)
+        return " ".join(_values.repr(value).split())
     except Exception:  # an object that cannot be shown, a number of more than 4300 digits
         return f"a value of type {type(value).__name__}"
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
+from ..checks import one_of
 from ..errors import OptionError
 from ..text import short
 from .foreground import EdgeColours, estimate_edge_colours
@@ -177,10 +178,7 @@ def fit_picture(
         If ``fit`` is none of these.
     """
     height, width = size_hw
-    if fit not in FITS:
-        raise OptionError(
-            f"{short(fit)} is not a way to place a picture; use one of {', '.join(FITS)}."
-        )
+    one_of("fit", fit, FITS)
     if fit == "stretch":
         return picture.resize((width, height), Image.Resampling.LANCZOS)
     if fit == "fill":

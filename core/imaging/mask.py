@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError
+from ..checks import flag, number, whole
 from .morphology import grow, over_cross
+
+LARGEST_RADIUS = 1000
+"""Pixels that growing and feathering reach at most."""
 
 _TILE = 16
 _RADIUS = 8  # sigma 2, cut at 4 sigma as scipy's gaussian_filter does
@@ -165,19 +168,21 @@ def refine(
     level
         Threshold 0..1, or None to keep soft values.
     grow_pixels
-        Positive grows, negative shrinks.
+        Positive grows, negative shrinks; up to ``LARGEST_RADIUS`` either way.
     feather_radius
-        Sigma of the blur in pixels, ≥ 0.
+        Sigma of the blur in pixels, 0 to ``LARGEST_RADIUS``.
 
     Raises
     ------
     OptionError
-        If ``level`` or ``feather_radius`` is out of range.
+        If one is of another type or out of range.
     """
-    if level is not None and not 0 <= level <= 1:
-        raise OptionError(f"threshold is {level}; use a value from 0 to 1.")
-    if feather_radius < 0:
-        raise OptionError(f"feather is {feather_radius}; use 0 or a positive radius in pixels.")
+    if level is not None:
+        number("threshold", level, 0, 1)
+    whole("grow", grow_pixels, -LARGEST_RADIUS, LARGEST_RADIUS)
+    flag("fill_holes", holes)
+    flag("keep_largest", largest)
+    number("feather", feather_radius, 0, LARGEST_RADIUS)
     if level is not None:
         alpha = threshold(alpha, level)
     if largest:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, RembgSessionsError
+from ..text import quotable
 from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
@@ -55,7 +56,7 @@ def reading(what: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise ImageError(f"{what} is not an image that Pillow can read.") from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = quotable(str(error)) or type(error).__name__
         raise ImageError(f"{what} could not be read as an image: {reason}.") from error
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError, OptionError
-from ..text import short
+from ..checks import one_of
+from ..errors import ImageError
+from ..text import quotable
 from .formats import UNREADABLE, open_file
 from .parts import Parts, float_levels, reading
 
@@ -39,6 +40,9 @@ _PROGRAMS = {"EPS", "WMF"}
 # icon) the others are smaller copies, or parts.
 _FRAMES = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+# Characters of a path that are quoted.
+_LONGEST_PATH = 1000
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 
@@ -81,8 +85,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     OptionError
         If ``channel_order`` is neither.
     """
-    if channel_order not in CHANNEL_ORDERS:
-        raise OptionError(f"channel_order is {short(channel_order)}; use RGB or BGR.")
+    one_of("channel_order", channel_order, CHANNEL_ORDERS)
     if isinstance(data, Image.Image):
         with reading("The image"):
             picture, kind = _loaded(data), Kind.PILLOW
@@ -110,17 +113,18 @@ def _loaded(picture: Image.Image) -> Image.Image:
 
 
 def _decode_file(path: Path) -> Image.Image:
-    with reading(str(path)):
+    what = quotable(str(path), _LONGEST_PATH)
+    with reading(what):
         if not path.is_file():
-            raise ImageError(f"There is no file {path}.")
+            raise ImageError(f"There is no file {what}.")
         data = path.read_bytes()
     try:
-        return _decode(data, str(path))
+        return _decode(data, what)
     except ImageError as error:
         advice = UNREADABLE.get(path.suffix.lower())
         if advice is None or not isinstance(error.__cause__, UnidentifiedImageError):
             raise
-        raise ImageError(f"{path} is not an image that Pillow can read: {advice}.") from error
+        raise ImageError(f"{what} is not an image that Pillow can read: {advice}.") from error
 
 
 def _decode(data: bytes, what: str) -> Image.Image:

@@ -11,6 +11,7 @@ from .. import settings
 from ..checks import one_of, whole
 from ..errors import OptionError
 from ..machine import cpu_count
+from ..text import short
 from .accelerator import host_accelerator
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
@@ -118,6 +119,8 @@ def session_options(options: RuntimeOptions) -> Any:
     """
     ort = import_onnxruntime()
     result = options.sess_opts
+    if result is not None and not isinstance(result, ort.SessionOptions):
+        raise OptionError(f"sess_opts is {short(result)}; use an onnxruntime.SessionOptions.")
     if result is None:
         result = ort.SessionOptions()
         result.log_severity_level = 3  # errors; fallbacks are reported by this package

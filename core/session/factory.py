@@ -15,6 +15,7 @@ from ..registry.models import MODELS
 from ..registry.names import ModelName
 from ..registry.spec import ModelSpec, Output
 from ..runtime.providers import AUTO
+from ..text import short
 from .backdrop import BackdropSession
 from .network import Model, NetworkSession
 from .rembg_api import BaseSession
@@ -125,6 +126,11 @@ def get_session(model_name: ModelName | str = DEFAULT_MODEL, **options: Any) -> 
 
 def share(kind: type[AnyModel], **options: Any) -> AnyModel:
     """Return the one model of a class and its options, see :func:`get_session`."""
+    if options.pop("sess_opts", None) is not None:
+        raise OptionError(
+            "Sessions with an onnxruntime.SessionOptions cannot be shared: make one with "
+            "new_session, or pass threads and optimization instead."
+        )
     chosen = {
         name: str(value) if isinstance(value, os.PathLike) else value
         for name, value in options.items()
@@ -133,7 +139,10 @@ def share(kind: type[AnyModel], **options: Any) -> AnyModel:
     if chosen.get("providers") == AUTO:
         del chosen["providers"]
     homes = (settings.home(), *settings.rembg_homes())
-    key = (kind, homes, repr(sorted(chosen.items())))
+    try:
+        key = (kind, homes, repr(sorted(chosen.items())))
+    except Exception:
+        raise OptionError(f"The options {short(chosen)} cannot be told from others.") from None
     with _lock:
         model: Any = _shared.get(key)
     if model is None or not model.is_current():

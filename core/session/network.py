@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..checks import path_list
 from ..errors import ModelRunError, OptionError
 from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
@@ -61,8 +62,11 @@ class Model:
         on_progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ):
+        folders = path_list("folders", folders)
+        if on_progress is not None and not callable(on_progress):
+            raise OptionError(f"on_progress is {short(on_progress)}; use a function.")
         self.model_name = model_name or self.spec.name
-        self.options = {"model_path": model_path, "folders": tuple(folders), **options}
+        self.options = {"model_path": model_path, "folders": folders, **options}
         if sess_opts is not None:
             self.options["sess_opts"] = sess_opts
         # everything that can be wrong about the options is found before the download
