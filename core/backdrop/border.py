@@ -1,4 +1,4 @@
-"""A first model of the backdrop: a quadratic fitted to the border of the picture.
+"""A first model of the backdrop: a quadratic fitted to the border of the image.
 
 The subject may cover part of the border, so the fit must ignore outliers: the best of many
 hypotheses through three samples each says which samples to believe, and reweighted least
@@ -37,7 +37,7 @@ _QUADRATIC = 2
 
 
 def fit_border(image: Floats, y: Floats, x: Floats) -> tuple[Polynomial, float]:
-    """Fit a quadratic to the border of a picture.
+    """Fit a quadratic to the border of an image.
 
     Parameters
     ----------

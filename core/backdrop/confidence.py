@@ -1,4 +1,4 @@
-"""How far a picture has a plain backdrop and a subject that differs from it."""
+"""How far an image has a plain backdrop and a subject that differs from it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ..imaging.pyramid import Floats
 _BORDER_SHARE = 0.35, 0.25
 # How many stretches of something else interrupt the backdrop along the border.
 _INTERRUPTIONS = 14, -9
-# Length of the backdrop's outline, as a share of the picture's perimeter.
+# Length of the backdrop's outline, as a share of the image's perimeter.
 _OUTLINE_LENGTH = 3.2, -1.2
 # The factor falls by this much of the share of the rim that is lost, and a pixel of the rim is
 # lost if it deviates less than so many times the limit.
 _LOSS_COST, _LOST_BELOW = 1.5, 2
 # Share of backdrop, within the rows and columns that are not all backdrop, below which the
-# backdrop is only bars around a picture.
+# backdrop is only bars around an image.
 _BARS = 0.015
 
 
 def measure_confidence(background: Mask, deviation: Floats) -> float:
-    """Measure how far a picture has a plain backdrop and a subject that differs, 0..1.
+    """Measure how far an image has a plain backdrop and a subject that differs, 0..1.
 
     Low where the backdrop holds little of the border, alternates with something else many times
-    along it, is ragged, or is only bars above and below or beside a picture; where there is no
+    along it, is ragged, or is only bars above and below or beside an image; where there is no
     subject, or where the subject hardly differs from the backdrop just inside its outline.
 
     Parameters

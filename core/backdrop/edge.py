@@ -101,19 +101,18 @@ def solve_edge(
     image
         float32 (3, H, W), whole levels 0..255.
     longer
-        The longer side of the whole picture at working size; ``image`` may be a part of it.
+        The longer side of the whole image at working size; ``image`` may be a part of it.
     finer
         Whether alpha is wanted at a finer size than this one.
     width
         Of the soft edge in working pixels; None measures it.
     """
-    purest: Floats = np.maximum(strongest(field.deviation), 1)
     known = _Known(
         difference=image - field.colours,
         background=field.colours,
         distance=signed_distance(field.is_background),
         limits=field.limits,
-        purity=field.deviation / purest,
+        purity=np.divide(field.deviation, np.maximum(strongest(field.deviation), 1)),
     )
     if width is None:
         width = _find_width(known.halved())  # exact enough there
@@ -164,7 +163,7 @@ def _find_width(known: _Known) -> float:
 
 
 def _first_estimate(known: _Known, width: float) -> _Estimate:
-    """Estimate alpha by the shape of the edge alone, with the picture for the foreground."""
+    """Estimate alpha by the shape of the edge alone, with the image for the foreground."""
     depth = known.distance / np.float32(width)
     alpha = alpha_at(depth)
     return _Estimate(contrast=known.difference, depth=depth, alpha=alpha, measured=alpha)
@@ -201,7 +200,7 @@ def _smooth_foreground(
     difference: Floats, background: Floats, alpha: Floats, weight: Floats
 ) -> Floats:
     """Unmix F with a given alpha, average it over 2×2 by weight and fill from coarser averages."""
-    unmixed = difference / np.maximum(alpha, np.float32(_LEAST_DIVISOR))
+    unmixed: Floats = np.divide(difference, np.maximum(alpha, _LEAST_DIVISOR))
     unmixed += background
     np.clip(unmixed, 0, 255, out=unmixed)
     unmixed *= weight

@@ -18,7 +18,7 @@ from .shadow import extend_into_shadows
 # Deviation from which a pixel is told from noise: so many times the noise, at least so many
 # levels.
 _NOISE_MULTIPLE, _LEAST_LIMIT = 1.8, 3.0
-# Pixels of the whole picture, about, that the cubic is fitted to.
+# Pixels of the whole image, about, that the cubic is fitted to.
 _FIRST_LOOK = 16000
 # Pixels of backdrop among them that a cubic needs; with fewer the quadratic stays.
 _ENOUGH = 64
@@ -47,7 +47,7 @@ class Field:
     is_background
         bool (H, W): certainly backdrop.
     deviation
-        float32 (H, W): distance of the picture from ``colours``, in levels.
+        float32 (H, W): distance of the image from ``colours``, in levels.
     limits
         float32 (H, W): deviation from which a pixel is not backdrop.
     noise
@@ -65,7 +65,7 @@ class Field:
     confidence: float
 
     def crop(self, rows: slice, columns: slice) -> Field:
-        """Return the field of a part of the picture."""
+        """Return the field of a part of the image."""
         box = rows, columns
         return replace(
             self,
@@ -83,7 +83,7 @@ def noise_limit(noise: float) -> float:
 
 
 def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True) -> Field:
-    """Fit the backdrop of a picture at working size.
+    """Fit the backdrop of an image at working size.
 
     Parameters
     ----------

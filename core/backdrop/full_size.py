@@ -1,4 +1,4 @@
-"""Carries what was found at working size up to the pixels of the full picture."""
+"""Carries what was found at working size up to the pixels of the full image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS, _WORK = 256, 4
 
 
 class _Unknown(NamedTuple):
-    """What is known of N unknown pixels of the full picture."""
+    """What is known of N unknown pixels of the full image."""
 
     difference: Floats  # (3, N): I − B
     background: Floats  # (3, N)
@@ -40,7 +40,7 @@ class _Unknown(NamedTuple):
 def solve_full_size(
     image: NDArray[np.uint8], field: Field, edge: Edge, factor: int, shadow: Floats | None
 ) -> tuple[Floats, EdgeColours]:
-    """Solve alpha at full size, and F where it is not the picture's own colour.
+    """Solve alpha at full size, and F where it is not the image's own colour.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def solve_full_size(
     colours
         Of the pixels whose alpha is neither 0 nor 1.
     """
-    height, width = image.shape[:2]
+    height, width = int(image.shape[0]), int(image.shape[1])
     layers = np.concatenate([field.colours, edge.trust[None]])
     shadow_picture = None if shadow is None else Image.fromarray(shadow)
-    trimap_columns: NDArray[np.intp] = np.arange(width) // factor
+    trimap_columns = np.arange(width) // factor
     alpha = np.empty((height, width), np.float32)
 
     def solve_rows(top: int, bottom: int) -> EdgeColours:
@@ -99,7 +99,7 @@ def _look_up(
     """
     top, bottom = rows
     lines = np.arange(top, bottom)
-    columns: NDArray[np.intp] = np.arange(image.shape[1])
+    columns = np.arange(int(image.shape[1]))
     y, x = np.divmod(at, len(columns))
     expected = carry_alpha(edge.coefficients, image, at + top * len(columns), factor)
     nearest = np.take(lines // factor * layers.shape[2], y) + np.take(columns // factor, x)
@@ -140,7 +140,7 @@ def _snap(alpha: Floats) -> None:
 def _enlarged_rows(
     picture: Image.Image, top: int, bottom: int, width: int, factor: int
 ) -> NDArray[np.float32]:
-    """Return rows of a picture of working size, enlarged to full size."""
+    """Return rows of an image of working size, enlarged to full size."""
     if factor == 1:
         return np.asarray(picture.crop((0, top, width, bottom)))
     box = (0, top / factor, width / factor, bottom / factor)

@@ -35,12 +35,12 @@ _CRISP_PART = 0.9
 
 
 class Residual:
-    """What a model of the backdrop leaves unexplained of a picture.
+    """What a model of the backdrop leaves unexplained of an image.
 
     Attributes
     ----------
     values
-        float32 (3, H, W): picture − model, in levels.
+        float32 (3, H, W): image − model, in levels.
     deviation
         float32 (H, W): its length.
     """
@@ -56,7 +56,7 @@ def match_regions(near: Mask, residual: Residual, noise: float, *, holes: bool) 
     Parameters
     ----------
     near
-        bool (H, W): where the picture is close to the model.
+        bool (H, W): where the image is close to the model.
     noise
         Of the backdrop, in levels.
     holes

@@ -1,4 +1,4 @@
-"""Colours that change over a picture as a polynomial of the position, fitted by least squares."""
+"""Colours that change over an image as a polynomial of the position, fitted by least squares."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Polynomial:
 
 
 def coordinates(size_hw: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Return y (H, 1) and x (1, W) of a picture's pixels: -1..1 from edge to edge."""
+    """Return y (H, 1) and x (1, W) of an image's pixels: -1..1 from edge to edge."""
     height, width = size_hw
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) * (2 / height) - 1
     x = (np.arange(width, dtype=np.float32)[None] + 0.5) * (2 / width) - 1

@@ -34,7 +34,7 @@ def extend_into_shadows(
     Parameters
     ----------
     image, shadow_free
-        float32 (3, H, W), 0..255: the picture and the backdrop without shadows.
+        float32 (3, H, W), 0..255: the image and the backdrop without shadows.
     background
         bool (H, W): what is backdrop without shadows.
     limit
@@ -50,10 +50,11 @@ def extend_into_shadows(
     block = max(1, round(max(background.shape) / _SIDE))
     mean, bright = average(image, block), average(shadow_free, block)
     known = average(background.astype(np.float32), block) > _KNOWN
-    # the share of the backdrop's colour that is nearest to the picture's, and the rest
-    power: Floats = np.maximum(product(bright, bright), 1)
-    brightness = product(mean, bright) / power
-    rest = mean - brightness * bright
+    # the share of the backdrop's colour that is nearest to the image's, and the rest
+    power = product(bright, bright)
+    brightness: Floats = np.divide(product(mean, bright), np.maximum(power, 1))
+    explained: Floats = brightness * bright
+    rest = mean - explained
     off_hue = np.sqrt(product(rest, rest))
     constant, per_noise, per_level = _SLOPE
     slope = constant + per_noise * noise / block + per_level * float(bright.mean())

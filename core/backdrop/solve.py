@@ -20,15 +20,15 @@ from .full_size import share_seen_through, solve_full_size
 from .shadow import shadow_opacity
 
 CONFIDENT = 0.5
-"""Below this confidence a picture has no plain backdrop."""
-# Longer side of the working size, in pixels, at most; pictures whose longer side is above the
+"""Below this confidence an image has no plain backdrop."""
+# Longer side of the working size, in pixels, at most; images whose longer side is above the
 # last number keep more detail.
 _WORKING, _WORKING_LARGE, _LARGE = 384, 640, 2048
 # Narrowest soft edge that can be asked for, in working pixels.
 _NARROWEST = 0.1
 # How far around the subject its soft edge may reach, in working pixels.
 _MARGIN = 8
-# A subject whose longer side is up to this share of the picture's is solved again from close by,
+# A subject whose longer side is up to this share of the image's is solved again from close by,
 # with so much around it, as a share of its own longer side.
 _SMALL_SHARE, _AROUND = 0.5, 0.25
 # Loss of confidence for each share of the subject that is seen through, see
@@ -36,7 +36,7 @@ _SMALL_SHARE, _AROUND = 0.5, 0.25
 _SEEN_THROUGH_COST = 2
 
 Box: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a part of a picture."""
+"""Rows and columns of a part of an image."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Backdrop:
     edge
         The unmixed foreground colours of its soft edges.
     confidence
-        0..1: how far the picture has a plain backdrop; trust it from ``CONFIDENT`` on.
+        0..1: how far the image has a plain backdrop; trust it from ``CONFIDENT`` on.
     """
 
     alpha: Floats
@@ -59,7 +59,7 @@ class Backdrop:
 
 
 def low_confidence_message(confidence: float) -> str:
-    """Say that a picture has no plain backdrop, and what to use instead."""
+    """Say that an image has no plain backdrop, and what to use instead."""
     return (
         "This picture does not seem to have a plain backdrop that differs from its subject "
         f"(confidence {confidence:.2f}, {CONFIDENT:.2f} is needed), so the cut-out is probably "
@@ -151,7 +151,7 @@ def solve(
 
 
 def _working_size(image: NDArray[np.uint8]) -> tuple[Floats, int]:
-    """Return planes (3, h, w) of the picture's averages, and how many times smaller they are."""
+    """Return planes (3, h, w) of the image's averages, and how many times smaller they are."""
     longer = max(image.shape[:2])
     factor = math.ceil(longer / (_WORKING if longer <= _LARGE else _WORKING_LARGE))
     picture = Image.fromarray(image)
@@ -160,7 +160,7 @@ def _working_size(image: NDArray[np.uint8]) -> tuple[Floats, int]:
 
 
 def _extent(background: Mask) -> Box:
-    """Return the subject's part of the picture, with a margin for its soft edge."""
+    """Return the subject's part of the image, with a margin for its soft edge."""
     found: list[slice] = []
     for axis in (1, 0):
         used = np.flatnonzero(~background.all(axis=axis))
@@ -170,7 +170,7 @@ def _extent(background: Mask) -> Box:
 
 
 def _surroundings(extent: Box, size_hw: tuple[int, int]) -> Box | None:
-    """Return the part of the picture that a small subject is solved in again, else None.
+    """Return the part of the image that a small subject is solved in again, else None.
 
     It holds enough backdrop for the field to be fitted there.
     """
@@ -193,7 +193,7 @@ def _scaled(box: Box, factor: int) -> Box:
 def _placed(
     alpha: Floats, edge: EdgeColours, box: Box, shape: tuple[int, ...], confidence: float
 ) -> Backdrop:
-    """Put what was found in a part of a picture of ``shape`` into its place."""
+    """Put what was found in a part of an image of ``shape`` into its place."""
     whole = np.zeros(shape[:2], np.float32)
     whole[box] = alpha
     y, x = np.divmod(edge.pixels, alpha.shape[1])

@@ -11,7 +11,7 @@ from ..imaging.pyramid import Floats, product
 _ALPHA_SPREAD, _COLOUR_SPREAD = 30.0, 25.0
 # Distance in levels between a pixel and the line from B to F̂ that halves the weight of its colour.
 _MISFIT = 4.0
-# Noise of a picture beyond that of its backdrop, in levels, and the share of the latter that
+# Noise of an image beyond that of its backdrop, in levels, and the share of the latter that
 # reaches the colours of soft edges.
 _OWN_NOISE, _NOISE_SHARE = 0.3, 0.5
 # For the lowest possible alpha: deviation that noise explains, as a multiple of the noise, the
@@ -50,8 +50,7 @@ def alpha_from_colours(
     """
     power = product(contrast, contrast)
     dot = product(difference, contrast)
-    divisor: Floats = np.maximum(power, 1)
-    measured = np.clip(dot / divisor, 0, 1)
+    measured: Floats = np.clip(np.divide(dot, np.maximum(power, 1)), 0, 1)
     total = product(difference, difference)
     # |difference − measured · contrast|², expanded
     misfit: Floats = np.maximum(total - measured * (2 * dot - measured * power), 0)

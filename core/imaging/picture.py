@@ -1,4 +1,4 @@
-"""Pictures in and out: every kind of input becomes RGB and, where there is one, alpha."""
+"""Images in and out: every kind of input becomes RGB and, where there is one, alpha."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Where Pillow keeps the orientation: a turned picture must not say that it is to be turned.
+# Where Pillow keeps the orientation, which no longer holds once an image is upright.
 _EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 
 CHANNEL_ORDERS = ("RGB", "BGR")
+# What a grey array may consist of; colours are uint8.
+_GREY = tuple(np.dtype(kind) for kind in (np.uint8, np.bool_, np.uint16, np.float32))
 
-Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[Any]
+Array = NDArray[Any]
+Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array
 
 
 class Kind(Enum):
-    """What the caller handed over, and gets back."""
+    """What the caller passed, and gets back."""
 
     BYTES = auto()
     PILLOW = auto()
@@ -44,20 +47,20 @@ class Kind(Enum):
 
 
 def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image, Kind]:
-    """Open a picture, upright.
+    """Open an image, upright.
 
     Parameters
     ----------
     data
-        An encoded file as bytes; a path; a Pillow picture; or an array (H, W), (H, W, 1..4)
+        An encoded file as bytes; a path; a Pillow image; or an array (H, W), (H, W, 1..4)
         of uint8, or (H, W) of bool, uint16 or float32 in 0..255.
     channel_order
         ``"RGB"``, or ``"BGR"`` for arrays from OpenCV.
 
     Returns
     -------
-    picture, kind
-        A path counts as Pillow. The caller's own picture is never changed.
+    image, kind
+        Kind ``PILLOW`` also for a path. The caller's own image is never changed.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
         if not path.is_file():
             raise ImageError(f"There is no file {path}.")
         picture, kind = _decode(path, str(path)), Kind.PILLOW
-    elif isinstance(data, np.ndarray):
+    elif isinstance(data, np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]
         picture, kind = _from_array(data, channel_order), Kind.ARRAY
     else:
         raise ImageError(
@@ -89,7 +92,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     return _upright(picture), kind
 
 
-def _decode(source: Any, what: str) -> Image.Image:
+def _decode(source: Image.Image | io.BytesIO | Path, what: str) -> Image.Image:
     try:
         picture = source if isinstance(source, Image.Image) else Image.open(source)
         picture.load()
@@ -121,13 +124,13 @@ def _upright(picture: Image.Image) -> Image.Image:
     return turned
 
 
-def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:
+def _from_array(array: Array, channel_order: str) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.size == 0:
         raise ImageError(f"The array is empty: shape {array.shape}.")
     colour = array.ndim == 3 and array.shape[2] in (2, 3, 4) and array.dtype == np.uint8
-    grey = array.ndim == 2 and array.dtype in (np.uint8, np.bool_, np.uint16, np.float32)
+    grey = array.ndim == 2 and array.dtype in _GREY
     if not (colour or grey):
         raise ImageError(
             f"An array of shape {array.shape} and type {array.dtype} is not an image here. Use "
@@ -139,26 +142,26 @@ def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def swap_channels(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def swap_channels(array: Array) -> Array:
     """Exchange red and blue of (H, W, 3 or 4)."""
     order = [2, 1, 0, 3][: array.shape[2]]
     return np.ascontiguousarray(array[..., order])
 
 
 def split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Convert a picture of any mode to RGB and its alpha channel, if it has one.
+    """Convert an image of any mode to RGB and its alpha channel, if it has one.
 
     16-bit grey is scaled to 8 bit, where Pillow alone would clip it.
 
     Returns
     -------
     rgb, alpha
-        Modes RGB and L; alpha None if the picture is opaque by nature.
+        Modes RGB and L; alpha is None for an image that cannot be transparent.
 
     Raises
     ------
     ImageError
-        If a float picture holds NaN or infinity.
+        If an image of mode F holds NaN or infinity.
     """
     if picture.mode == "RGB" and "transparency" not in picture.info:
         return picture, None
@@ -184,8 +187,10 @@ def _grey_to_8_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8))
 
 
-def give_back(picture: Image.Image, kind: Kind, channel_order: str = "RGB") -> Any:
-    """Return a picture as the kind that the caller handed over; bytes are PNG."""
+def give_back(
+    picture: Image.Image, kind: Kind, channel_order: str = "RGB"
+) -> Image.Image | bytes | Array:
+    """Return an image as the kind that the caller passed; bytes are PNG."""
     if kind is Kind.PILLOW:
         return picture
     if kind is Kind.ARRAY:

@@ -36,7 +36,8 @@ def average(values: Floats, block: int) -> Floats:
         return total * np.float32(1 / block**2)
     rows, columns = (np.full(-(-side // block), block, np.float32) for side in (height, width))
     rows[-1], columns[-1] = (height - 1) % block + 1, (width - 1) % block + 1
-    return total / (rows[:, None] * columns)
+    total /= rows[:, None] * columns
+    return total
 
 
 def _by_blocks(combine: np.ufunc, values: Floats, block: int, axis: int) -> Floats:
@@ -65,14 +66,18 @@ def fill(values: Floats, weight: Floats) -> Floats:
     """
     height, width = weight.shape
     if max(height, width) <= _COARSEST:
-        mean = (values * weight).sum((1, 2), keepdims=True) / max(float(weight.sum()), float(_LEAST))
+        mean = (values * weight).sum((1, 2), keepdims=True)
+        mean /= np.maximum(weight.sum(), _LEAST)
         return mean + np.minimum(weight, 1) * (values - mean)
     both = np.concatenate([values * weight, weight[None]])
     both = _by_blocks(np.add, _by_blocks(np.add, both, 2, -2), 2, -1)
     coarse, share = both[:-1], both[-1]
     coarse /= np.maximum(share, _LEAST)
     fine = double(fill(coarse, np.minimum(share, 1)))[:, :height, :width]
-    return fine + np.minimum(weight, 1) * (values - fine)
+    rest = values - fine
+    rest *= np.minimum(weight, 1)
+    rest += fine
+    return rest
 
 
 def smooth(weighted: Floats, weight: Floats) -> Floats:
@@ -90,8 +95,8 @@ def smooth(weighted: Floats, weight: Floats) -> Floats:
     """
     height, width = weight.shape
     share = average(weight, 2)
-    divisor: Floats = np.maximum(share, _LEAST)
-    return double(fill(average(weighted, 2) / divisor, share))[:, :height, :width]
+    mean: Floats = np.divide(average(weighted, 2), np.maximum(share, _LEAST))
+    return double(fill(mean, share))[:, :height, :width]
 
 
 def double(values: Floats) -> Floats:
