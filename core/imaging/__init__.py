@@ -1,4 +1,4 @@
-"""Pixels: pictures in and out, masks, resizing, the colours of soft edges, cut-outs.
+"""Work on pixels: images in and out, masks, resizing, colours of soft edges, cut-outs.
 
-Arrays and Pillow pictures in and out; nothing here knows models or where alpha comes from.
+Arrays and Pillow images in and out; nothing here depends on models or on where alpha comes from.
 """

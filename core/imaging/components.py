@@ -1,8 +1,6 @@
-"""Connected regions of a boolean picture, without scipy."""
+"""Connected regions of a boolean image, without scipy."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +16,9 @@ class Regions:
     """
 
     def __init__(self, mask: NDArray[np.bool_]):
-        height, width = mask.shape
+        height, width = int(mask.shape[0]), int(mask.shape[1])
         self._size_hw, self._stride = (height, width), width + 1
-        # a False column at the end of every row keeps runs apart
+        # a False column at the end of every row keeps the runs of two rows apart
         flat = np.zeros((height, self._stride), np.int8)
         flat[:, :width] = mask
         change = np.diff(flat.ravel(), prepend=np.int8(0))
@@ -32,10 +30,11 @@ class Regions:
         """Pixels of each region."""
 
     def _join(self) -> NDArray[np.intp]:
+        """Return the region of each run: runs of adjacent rows that overlap are joined."""
         starts, ends = self._starts, self._ends
         # the runs of the next row that overlap run i are low[i]..high[i] - 1
-        low: NDArray[np.intp] = np.searchsorted(ends, starts + self._stride, "right")
-        high: NDArray[np.intp] = np.searchsorted(starts, ends + self._stride, "left")
+        low = np.searchsorted(ends, starts + self._stride, side="right")
+        high = np.searchsorted(starts, ends + self._stride, side="left")
         count = np.maximum(high - low, 0)
         above = np.repeat(np.arange(len(starts)), count)
         below = np.arange(len(above)) - np.repeat(np.cumsum(count) - count, count) + low[above]
@@ -50,12 +49,12 @@ class Regions:
                 if (shorter == label).all():
                     break
                 label = shorter
-        # each region goes by its first run; number those
+        # each region is named after its first run; count those up
         return (np.cumsum(label == np.arange(len(label))) - 1)[label]
 
     def sums(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
-        """Add up a picture (H, W) over each region."""
-        # without the column at the end of rows, runs still never overlap
+        """Return the sum of values (H, W) over each region."""
+        # positions of the runs in an array without that extra column
         start = self._starts - self._starts // self._stride
         bounds = np.stack([start, start + self._ends - self._starts], axis=1).ravel()
         flat = np.append(values.ravel().astype(np.float32), np.float32(0))
@@ -63,7 +62,7 @@ class Regions:
         return self._total(each)
 
     def contact(self) -> NDArray[np.float64]:
-        """Count the border pixels of each region."""
+        """Return how many pixels of each region lie on the border of the image."""
         height, width = self._size_hw
         row, left = np.divmod(self._starts, self._stride)
         right = self._ends - row * self._stride
@@ -71,7 +70,8 @@ class Regions:
         whole = (row == 0) | (row == height - 1)
         return self._total(np.where(whole, right - left, ends))
 
-    def _total(self, of_runs: NDArray[Any]) -> NDArray[np.float64]:
+    def _total(self, of_runs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Sum a value of each run over the regions."""
         return np.bincount(self.label, of_runs, self.count).astype(np.float64)
 
     def paint(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Cut-outs, and putting them over a colour or a picture."""
+"""Cut-outs, and what puts them over a colour or an image."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FITS = ("stretch", "fit", "fill", "centre")
 def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
     """Multiply every channel by the mask, as rembg does by default.
 
-    Soft edges come out darker than they are (the colour is multiplied by alpha once here
-    and again by whatever shows the picture): kept for callers who need rembg's pixels.
+    Soft edges come out too dark, because the colour is multiplied by alpha once here and
+    again by whatever shows the cut-out. Kept for callers who need rembg's pixels.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def fit_picture(
     fit: str,
     colour: tuple[int, int, int] = (0, 0, 0),
 ) -> Image.Image:
-    """Bring a background picture to a size.
+    """Fit a background image to a size.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def fit_picture(
     size_hw
         Result (height, width).
     fit
-        ``stretch`` ignores the proportions; ``fit`` shows the whole picture, with bars;
+        ``stretch`` ignores the proportions; ``fit`` shows the whole image, with bars;
         ``fill`` covers everything and crops; ``centre`` keeps the pixels and crops, or adds
         a border.
     colour
@@ -193,7 +193,7 @@ def fit_picture(
 
 
 def stack(pictures: list[Image.Image]) -> Image.Image:
-    """Place pictures of one mode below each other, left-aligned."""
+    """Place images of one mode below each other, left-aligned."""
     if len(pictures) == 1:
         return pictures[0]
     width = max(picture.width for picture in pictures)

@@ -11,28 +11,29 @@ from PIL import Image
 from .levels import OPAQUE, VISIBLE
 from .rows import map_rows
 
-# Side of the finest averaging block, and the step between the pixels that are averaged.
-# Finer ones cost time and come out worse: on hair their few certain pixels are noisy.
+# Side in pixels of the finest averaging block, and the step between the pixels that are averaged.
+# Finer blocks cost time and come out worse: on hair their few certain pixels are noisy.
 _BLOCK = 8
 _SKIP = 4
-# Pixels around the soft edges that are looked at for certain colours.
+# Pixels around the soft edges in which certain colours are looked for.
 _MARGIN = 64
 # A block counts as known when at least this much of its area is.
 _KNOWN = 0.5
-# Certain pixels say far more about a colour than mixed ones.
+# The weight of a pixel is its certainty, alpha or 1 − alpha, to this power: certain pixels say
+# far more about a colour than mixed ones.
 _CERTAINTY = 16
-# Variances in squared levels: of the most even surface, of a picture's noise, and of a
-# colour of which nothing is known.
+# Variances in squared levels: of the most even surface, of an image's noise, and of a colour
+# about which nothing is known.
 _LEAST = 3
 _NOISE = 1
 _MIXED = 64**2
-# A colour this many deviations and levels from the expected one is not believed: there it is
-# alpha that is wrong. For masks, and for alpha that was solved from the colours.
+# A colour may differ from the expected one by so many standard deviations plus so many levels;
+# beyond that it is alpha that is wrong. For masks, and for alpha that was solved from the colours.
 _FARTHEST = {False: (2, 8), True: (3, 16)}
 
 
 class EdgeColours(NamedTuple):
-    """Foreground colours of the pixels whose alpha is neither invisible nor as good as 1.
+    """Foreground colours of the pixels that are neither invisible nor as good as opaque.
 
     Attributes
     ----------
@@ -51,21 +52,19 @@ def estimate_edge_colours(
 ) -> EdgeColours:
     """Estimate the foreground colour F in I = αF + (1−α)B where it is not known.
 
-    Surely known colours around a pixel, averaged in blocks from fine to coarse, say what F
-    and B are to be expected there: F̂ and B̂, and how far colours scatter about them, σF²
-    and σB². What the expected colours leave unexplained of the pixel,
-    r = I − αF̂ − (1−α)B̂, is then shared between F and B so that the least probable change
-    is made:
+    Certain colours around a pixel, averaged in blocks from fine to coarse, predict F and B
+    there: F̂ and B̂, and how far colours scatter about them, σF² and σB². What this leaves
+    unexplained of the pixel, r = I − αF̂ − (1−α)B̂, is shared between F and B in the most
+    probable way:
 
         F = F̂ + α σF² / (α² σF² + (1−α)² σB² + σI²) · r
 
-    So over an even background, whose colour is known, F comes out exactly; where the subject
-    is even, it keeps its colour. This is the maximum of a Gaussian posterior with fixed α.
-    The change ends at two or three deviations: where it would be greater, α is wrong (masks
+    This is the maximum of a Gaussian posterior with fixed α. Over an even background, whose
+    colour is known, F comes out exactly; an even subject keeps its colour. The change is
+    limited to two or three standard deviations: where it would be greater, α is wrong (masks
     of networks are, by pixels), and F would take on the colour of the background, a halo.
-    The multi-level method shares r equally and then smooths F; measured on composites with
-    known F (``tests/bench/matting.py``), its colours are farther off, and it needs a
-    compiler.
+    The multi-level method shares r equally and then smooths F; on composites with known F
+    (``tests/bench/matting.py``) its colours are farther off, and it needs a compiler.
 
     Parameters
     ----------
@@ -74,8 +73,8 @@ def estimate_edge_colours(
     alpha
         float32 (H, W), 0..1.
     solved
-        Whether alpha was solved from these colours, as by alpha matting, and so fits them;
-        a mask may be some pixels off.
+        Whether alpha was solved from this image, as by alpha matting, and so fits its colours;
+        a mask may be off by some pixels.
 
     References
     ----------
@@ -95,14 +94,14 @@ def estimate_edge_colours(
     if len(pixels) == 0:
         return EdgeColours(pixels, np.empty((0, 3), np.float32))
     rows, columns = np.divmod(pixels, width)
-    # what follows needs only the soft pixels and their surroundings, and of those a few say
-    # as much about an average as all
+    # only the soft pixels and their surroundings are needed, and every _SKIP-th pixel of these
+    # gives as good an average as all
     top, left = max(0, rows[0] - _MARGIN), max(0, columns.min() - _MARGIN)
     near_y = slice(top, rows[-1] + 1 + _MARGIN, _SKIP)
     near_x = slice(left, columns.max() + 1 + _MARGIN, _SKIP)
     picture = Image.fromarray(np.ascontiguousarray(image[near_y, near_x]))
     weight = Image.fromarray((alpha[near_y, near_x] * 255 + 0.5).astype(np.uint8))
-    # averages are interpolated to half blocks, then the nearest will do
+    # averages are interpolated to half blocks, of which the nearest is exact enough
     half = _BLOCK // 2
     fine_width = 2 * -(-picture.width * _SKIP // _BLOCK)
     nearest = (rows - top) // half * fine_width + (columns - left) // half
@@ -115,12 +114,12 @@ def estimate_edge_colours(
         highest = int(np.asarray(weight).max())
         if highest == 0:
             return own, np.full(len(pixels), _MIXED, np.float32)  # nothing better is known
-        # by the most certain pixel there is: a faint subject is known by its own colours
+        # relative to the most certain pixel there is, so that a faint subject has colours, too
         certainty = [min(level / highest, 1) ** _CERTAINTY for level in range(256)]
         blocks = _average(picture, weight.point([round(255 * share) for share in certainty]))
         fine = _upsample(blocks, 2 * blocks.shape[0], fine_width)
         *found, deviation = np.take(fine.reshape(-1, 4), nearest, axis=0).T.copy()
-        # ... which are mixed with the other side's
+        # the less certain that pixel, the more its colour is mixed with the other side's
         return found, deviation**2 + np.float32(_LEAST + _MIXED * (1 - highest / 255))
 
     near_f, spread_f = expect(weight)
@@ -151,8 +150,9 @@ def _average(picture: Image.Image, weight: Image.Image) -> NDArray[np.float32]:
     sums *= w
     for _ in range((_BLOCK // _SKIP).bit_length() - 1):
         sums, w = _sum_quads(sums), _sum_quads(w)
-    full = 255 * (_BLOCK // _SKIP) ** 2
-    return _pull_push(_describe(sums / np.maximum(w, np.float32(1))), w / np.float32(full))
+    sums /= np.maximum(w, 1)
+    w /= np.float32(255 * (_BLOCK // _SKIP) ** 2)
+    return _pull_push(_describe(sums), w)
 
 
 def _describe(means: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -174,19 +174,22 @@ def _pull_push(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDA
     sums[..., 3] = 3 * colours[..., 3] ** 2
     sums[..., 3] += np.einsum("hwc,hwc->hw", colours[..., :3], colours[..., :3])
     total = _sum_quads(weight)
-    means = _sum_quads(sums * weight) / np.maximum(total, np.float32(1e-6))
+    means = _sum_quads(sums * weight)
+    means /= np.maximum(total, np.float32(1e-6))
     coarse = _pull_push(_describe(means), np.minimum(total, 1))
-    share = np.minimum(weight / _KNOWN, 1)
-    return share * colours + (1 - share) * _upsample(coarse, height, width)
+    share: NDArray[np.float32] = np.minimum(weight / np.float32(_KNOWN), 1)
+    filled = share * colours
+    filled += (1 - share) * _upsample(coarse, height, width)
+    return filled
 
 
 def _sum_quads(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum blocks of 2×2; an odd last row or column stands alone."""
     height, width = values.shape[:2]
-    rows = values[: height // 2 * 2 : 2] + values[1::2]
+    rows: NDArray[np.float32] = values[: height // 2 * 2 : 2] + values[1::2]
     if height % 2:
         rows = np.concatenate([rows, values[-1:]])
-    columns = rows[:, : width // 2 * 2 : 2] + rows[:, 1::2]
+    columns: NDArray[np.float32] = rows[:, : width // 2 * 2 : 2] + rows[:, 1::2]
     if width % 2:
         columns = np.concatenate([columns, rows[:, -1:]], axis=1)
     return columns

@@ -1,4 +1,4 @@
-"""Between shares of 0..1 and levels of 0..255."""
+"""Converts between values of 0..1 and levels of 0..255."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def alpha_to_mask(alpha: NDArray[np.float32]) -> Image.Image:
 
 
 def mask_to_alpha(mask: Image.Image) -> NDArray[np.float32]:
-    """Read a Pillow picture of mode L as alpha (H, W), 0..1."""
-    return np.asarray(mask if mask.mode == "L" else mask.convert("L"), np.float32) / 255
+    """Read a Pillow image of mode L as alpha (H, W), 0..1."""
+    return np.asarray(mask if mask.mode == "L" else mask.convert("L"), np.float32) / np.float32(255)

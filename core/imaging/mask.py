@@ -1,6 +1,6 @@
 """Clean-up of masks: open, smooth, threshold, grow, fill, keep the largest, feather.
 
-Arrays are (H, W). Nothing here knows about pictures or models. scipy comes with pymatting.
+Arrays are (H, W). Nothing here depends on images or models. scipy comes with pymatting.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def post_process(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _tile_extreme(padded: NDArray[np.uint8], extreme: np.ufunc) -> NDArray[np.uint8]:
-    """Extreme value of each tile with its surroundings of ``_RADIUS`` pixels."""
+    """Return the extreme value of each tile and the ``_RADIUS`` pixels around it."""
     # half tiles of _RADIUS pixels, each axis by whole-row operations (reduceat is 10× slower)
     half = padded[::_RADIUS].copy()
     for i in range(1, _RADIUS):
@@ -108,7 +108,7 @@ def threshold(alpha: NDArray[np.float32], level: float) -> NDArray[np.float32]:
 
 
 def fill_holes(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Set regions below 0.5 that do not touch the border of the picture to 1."""
+    """Set regions below 0.5 that do not touch the border of the image to 1."""
     from scipy import ndimage
 
     solid = alpha >= 0.5

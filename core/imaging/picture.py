@@ -1,4 +1,4 @@
-"""Pictures in and out: every kind of input becomes RGB and, where there is one, alpha."""
+"""Images in and out: every kind of input becomes RGB and, where there is one, alpha."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Where Pillow keeps the orientation: a turned picture must not say that it is to be turned.
+# Where Pillow keeps the orientation, which no longer holds once an image is upright.
 _EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
 # To decode these, Pillow starts another program.
 _PROGRAMS = {"EPS", "WMF"}
@@ -46,11 +46,12 @@ _LONGEST_PATH = 1000
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 
-Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | NDArray[Any]
+Array = NDArray[Any]
+Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array
 
 
 class Kind(Enum):
-    """What the caller handed over, and gets back."""
+    """What the caller passed, and gets back."""
 
     BYTES = auto()
     PILLOW = auto()
@@ -61,7 +62,7 @@ class Kind(Enum):
 
 
 def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image, Kind]:
-    """Open a picture, upright.
+    """Open an image, upright.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def _upright(picture: Image.Image) -> Image.Image:
     return turned
 
 
-def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:
+def _from_array(array: Array, channel_order: str) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.size == 0:
@@ -205,7 +206,7 @@ def _from_array(array: NDArray[Any], channel_order: str) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def swap_channels(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def swap_channels(array: Array) -> Array:
     """Exchange red and blue of (H, W, 3 or 4)."""
     order = [2, 1, 0, 3][: array.shape[2]]
     return np.ascontiguousarray(array[..., order])

@@ -1,4 +1,7 @@
-"""Arithmetic on pictures as planes (C, H, W), which numpy adds up several times faster."""
+"""Averages and fills at several sizes, of images as planes (C, H, W).
+
+numpy adds up planes several times faster than (H, W, C), whose last axis is short.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Longer side from which on the mean fills everything.
+# Longer side up to which one mean fills everything.
 _COARSEST = 6
+# Sum of weights that sums are divided by at least, against division by 0.
+_LEAST = np.float32(1e-6)
 
 
 def strongest(values: Floats, block: int = 8) -> Floats:
@@ -31,7 +36,8 @@ def average(values: Floats, block: int) -> Floats:
         return total * np.float32(1 / block**2)
     rows, columns = (np.full(-(-side // block), block, np.float32) for side in (height, width))
     rows[-1], columns[-1] = (height - 1) % block + 1, (width - 1) % block + 1
-    return total / (rows[:, None] * columns)
+    total /= rows[:, None] * columns
+    return total
 
 
 def _by_blocks(combine: np.ufunc, values: Floats, block: int, axis: int) -> Floats:
@@ -60,14 +66,37 @@ def fill(values: Floats, weight: Floats) -> Floats:
     """
     height, width = weight.shape
     if max(height, width) <= _COARSEST:
-        mean = (values * weight).sum((1, 2), keepdims=True) / max(float(weight.sum()), 1e-6)
+        mean = (values * weight).sum((1, 2), keepdims=True)
+        mean /= np.maximum(weight.sum(), _LEAST)
         return mean + np.minimum(weight, 1) * (values - mean)
     both = np.concatenate([values * weight, weight[None]])
     both = _by_blocks(np.add, _by_blocks(np.add, both, 2, -2), 2, -1)
     coarse, share = both[:-1], both[-1]
-    coarse /= np.maximum(share, np.float32(1e-6))
+    coarse /= np.maximum(share, _LEAST)
     fine = double(fill(coarse, np.minimum(share, 1)))[:, :height, :width]
-    return fine + np.minimum(weight, 1) * (values - fine)
+    rest = values - fine
+    rest *= np.minimum(weight, 1)
+    rest += fine
+    return rest
+
+
+def smooth(weighted: Floats, weight: Floats) -> Floats:
+    """Smooth an image and carry it to where it is not known.
+
+    Averages over 2×2 pixels by weight, filled from coarser averages and brought back to full
+    size by interpolation.
+
+    Parameters
+    ----------
+    weighted
+        float32 (C, H, W): the values times their weight.
+    weight
+        float32 (H, W), 0..1.
+    """
+    height, width = weight.shape
+    share = average(weight, 2)
+    mean: Floats = np.divide(average(weighted, 2), np.maximum(share, _LEAST))
+    return double(fill(mean, share))[:, :height, :width]
 
 
 def double(values: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Resizing with Pillow's Lanczos filter, large pictures on several threads."""
+"""Resizing with Pillow's Lanczos filter, large images on several threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .rows import map_rows
 
 
 def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
-    """Resize a picture.
+    """Resize an image.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     if image.size == (width, height):
         return image
     if image.height - height > max(0, 2 * (image.width - width)):
-        # Pillow 13 starts with the height here, older ones never: leave the order to it
+        # here Pillow 13 resizes the height first, older versions the width: leave the order to it
         return image.resize((width, height), Image.Resampling.LANCZOS)
 
-    # Shares of whole rows, then of whole columns: each resizes one side only, and so exactly
-    # as Pillow does. Tiles of the result, read through its ``box``, come out differently.
+    # Strips of whole rows, then of whole columns: each resizes one side only, exactly as Pillow
+    # does. Tiles of the result, through Pillow's ``box``, would have other pixels.
     pixels = max(width * height, image.width * image.height)
     wide = Image.new(image.mode, (width, image.height))
     result = Image.new(image.mode, (width, height))
@@ -60,7 +60,7 @@ def resize_alpha(alpha: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArra
     result = np.empty(size_hw, np.float32)
 
     def rows(top: int, bottom: int) -> None:
-        # the filter reads beyond the box where it needs to; floats are not rounded in between
+        # the filter also reads outside the box, and floats are not rounded between the two passes
         box = (0, top * scale, source.width, min(bottom * scale, source.height))
         part = source.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
         np.clip(np.asarray(part), 0, 1, out=result[top:bottom])

@@ -1,4 +1,4 @@
-"""Divides work on a large picture into rows: a share for each thread, strips for the cache."""
+"""Divides work on a large image into rows: a share for each thread, strips for the cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..machine import cpu_count
 Result = TypeVar("Result")
 
 CACHED = 1 << 16
-"""Pixels whose values, and what is derived from them, lie in the processor's cache."""
+"""Pixels whose values and intermediate results fit the processor's cache."""
 
 # Below this many pixels, starting threads costs more than it saves.
 _WORTH_IT = 1 << 20
@@ -21,19 +21,18 @@ _MOST = 8
 def map_rows(
     work: Callable[[int, int], Result], height: int, pixels: int, strip: int | None = None
 ) -> list[Result]:
-    """Call ``work(top, bottom)`` for rows that cover 0..height, and return the answers in order.
+    """Call ``work(top, bottom)`` for parts that cover rows 0..height; return results in order.
 
-    Pillow and numpy release Python's lock while they work on pixels, so the threads really run
-    side by side.
+    Pillow and numpy release Python's lock while they work on pixels, so threads run in parallel.
 
     Parameters
     ----------
     height
         Rows to divide, ≥ 0.
     pixels
-        Size of the work; little of it is done in one call, without a thread.
+        Amount of work; where it is small, no threads are started.
     strip
-        Rows of one call at most, ≥ 1; None gives each thread its share at once.
+        Rows of one call at most, ≥ 1; None passes each thread all its rows at once.
     """
     if not height:
         return []
@@ -51,5 +50,5 @@ def map_rows(
 
 
 def cached_rows(width: int) -> int:
-    """Return how many rows of a picture ``width`` pixels wide fit the processor's cache."""
+    """Return how many rows of an image ``width`` pixels wide fit the processor's cache."""
     return max(1, CACHED // width)

@@ -1,4 +1,4 @@
-"""From a picture and a trimap to alpha: one method a module, one table of them all.
+"""From an image and a trimap to alpha: one module for each method, and a table of all.
 
-The methods are functions of arrays; a network among them is handed in and never looked for.
+The methods are functions of arrays. The network that one of them needs is passed in.
 """

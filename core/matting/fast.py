@@ -15,12 +15,12 @@ from .local_linear import SOLVED_EPSILON, SOLVED_RADIUS, carry_alpha, fit_coeffi
 
 _log = logging.getLogger("rembg_sessions")
 
-# Pictures up to the first size are solved as they are, larger ones at half their size, and at
-# most at the second.
+# Longer sides in pixels: images up to the first are solved as they are, larger ones at half their
+# size or less, so that they are no larger than the second.
 _SMALL, _LARGEST = 512, 1024
-# Below this there is nothing left to gain.
+# Longer side below which an image is not made any smaller.
 _LAST_RESORT = 128
-# Rows of the small picture made at a time, and how far its averages may be off.
+# Rows of the small image that are made at a time, and the rounding error of its averages.
 _STRIP, _ROUNDING = 64, 1e-5
 
 
@@ -32,11 +32,11 @@ def estimate_alpha_fast(
     on_step: Callable[[], None] | None = None,
     memory: int | None = None,
 ) -> NDArray[np.float32]:
-    """Solve closed-form matting on a smaller picture and carry alpha up along the colours.
+    """Solve closed-form matting on a smaller image and carry alpha up along the colours.
 
-    The linear function of colour that alpha is in every 3×3 window of the small picture, see
-    :mod:`.local_linear`, is interpolated and applied to the pixels of the full one. So edges
-    and strands come out at full resolution, though the solve never saw it.
+    In every 3×3 window of the small image alpha is a linear function of colour, see
+    :mod:`.local_linear`. These functions are interpolated and applied to the pixels of the
+    full image, so edges and strands come out at full resolution.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def estimate_alpha_fast(
     trimap
         float32 (H, W): exactly 0, 0.5 or 1.
     mask
-        As every method takes it; not needed here.
+        Not used; every method takes it.
     on_step
-        Called between the steps and within the solve; may raise to cancel.
+        Called between the steps and while solving; may raise to cancel.
     memory
         Bytes that the solve may take; None lets :mod:`.closed_form` decide. The size is
         halved until it fits.
@@ -69,7 +69,7 @@ def estimate_alpha_fast(
     """
     longer = max(trimap.shape)
     pixels = np.flatnonzero(trimap == 0.5)
-    # long and narrow pictures: a window must fit
+    # long and narrow images: a window must fit
     most = max(1, min(trimap.shape) // (2 * SOLVED_RADIUS + 1))
     scale = min(most, 1 if longer <= _SMALL else max(2, -(-longer // _LARGEST)))
     while True:
@@ -103,21 +103,22 @@ def estimate_alpha_fast(
 def _shrink(
     image: NDArray[np.uint8], trimap: NDArray[np.float32], unknown: NDArray[np.intp], scale: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Average the picture; what holds an unknown pixel is unknown, else the middle counts.
+    """Return the image and the trimap, ``scale`` times smaller.
 
-    Only where a certain side would get lost, a pixel that holds some of it counts for it.
+    A pixel that covers an unknown one is unknown; any other has the value of its middle, unless
+    foreground or background would vanish: then all pixels that cover some of it keep it.
     """
     small = np.asarray(Image.fromarray(image).reduce(scale))
     height, width = trimap.shape
-    y = np.minimum(np.arange(small.shape[0]) * scale + scale // 2, height - 1)
-    x = np.minimum(np.arange(small.shape[1]) * scale + scale // 2, width - 1)
+    y, x = (np.arange(int(side)) * scale + scale // 2 for side in small.shape[:2])
+    y, x = np.minimum(y, height - 1), np.minimum(x, width - 1)
     small_trimap = trimap[y[:, None], x]
     rows, columns = np.divmod(unknown, width)
     small_trimap[rows // scale, columns // scale] = 0.5
-    step = scale * _STRIP  # Pillow copies what it is given: not all at once
+    step = scale * _STRIP  # in strips, because Pillow copies what it is given
     strips = (Image.fromarray(trimap[top : top + step]) for top in range(0, height, step))
-    mean = np.concatenate([np.asarray(strip.reduce(scale)) for strip in strips])
+    mean = np.concatenate([np.asarray(strip.reduce(scale), np.float32) for strip in strips])
     for value, has_some in ((0, mean < 0.5 - _ROUNDING), (1, mean > 0.5 + _ROUNDING)):
-        # a thin stroke of a drawn trimap fills no pixel of the small one
+        # such as a thin stroke of a drawn trimap, which fills no pixel of the small one
         small_trimap[has_some & ~dilate(small_trimap == value)] = value
     return small, small_trimap

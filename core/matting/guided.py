@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +10,13 @@ from PIL import Image
 
 from .local_linear import carry_alpha, fit_coefficients
 
-# Of the windows, in pixels of a picture whose longer side is _USUAL_SIDE or less; with larger
-# pictures, whose masks are as much coarser, they grow.
+# Radius of the windows, in pixels, for images whose longer side is up to _USUAL_SIDE pixels. It
+# grows with larger images, because their masks are coarser in proportion.
 _RADIUS = 8
 _USUAL_SIDE = 1024
+# ε of the fit, for colours in 0..1.
 _EPSILON = 1e-4
-# The filter runs on a picture so much smaller that the windows shrink to this radius.
+# The image is made so much smaller that the windows have this radius.
 _SMALL_RADIUS = 2
 
 
@@ -28,11 +28,11 @@ def estimate_alpha_guided(
     on_step: Callable[[], None] | None = None,
     memory: int | None = None,
 ) -> NDArray[np.float32]:
-    """Fit the mask to the picture's edges with a guided filter, in the unknown band.
+    """Fit the mask to the image's edges with a guided filter, in the unknown band.
 
-    In every window alpha is taken for a linear function of colour, see
-    :mod:`.local_linear`; that function is fitted to the mask, on a picture about four times
-    smaller, and applied to the full one. The mask may be coarse; it must be right on average.
+    In every window alpha is assumed to be a linear function of colour, see
+    :mod:`.local_linear`. The functions are fitted to the mask, on an image about four times
+    smaller, and applied to the full image. The mask may be coarse but must be right on average.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def estimate_alpha_guided(
     on_step
         Called between the steps; may raise to cancel.
     memory
-        As every method takes it; not needed here.
+        Not used; every method takes it.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def estimate_alpha_guided(
     radius = min(_SMALL_RADIUS, (min(height, width) - 1) // 2)
     if radius < 1 or len(pixels) == 0:
         return alpha
-    # of large pictures, whose windows are larger, some pixels say as much as all
+    # the larger windows of large images hold enough pixels when only every step-th is read
     step = max(1, round(max(height, width) / _USUAL_SIDE))
     scale = _RADIUS // _SMALL_RADIUS * step
     if scale * (2 * radius + 1) > min(height, width):  # long and narrow: a window must fit
@@ -74,9 +74,9 @@ def estimate_alpha_guided(
     target = np.asarray(Image.fromarray(part).reduce(shrink))
     if mask is None:
         target = _ramp(target)
-    where = np.zeros(target.shape, np.bool_)
+    where = np.zeros_like(target, np.bool_)
     rows, columns = np.divmod(pixels, width)
-    last_row, last_column = where.shape[0] - 1, where.shape[1] - 1
+    last_row, last_column = target.shape[0] - 1, target.shape[1] - 1
     where[np.minimum(rows // scale, last_row), np.minimum(columns // scale, last_column)] = True
     if on_step is not None:
         on_step()
@@ -88,11 +88,11 @@ def estimate_alpha_guided(
 
 
 def _ramp(trimap: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn a trimap into a mask: the nearer to a certain region, the more like it."""
+    """Turn a trimap into a mask that falls from foreground to background with the distance."""
     from scipy import ndimage
 
     if trimap.min() > 0 or trimap.max() < 1:
         return trimap
-    to_background: Any = ndimage.distance_transform_edt(trimap > 0)
-    to_foreground: Any = ndimage.distance_transform_edt(trimap < 1)
+    to_background = ndimage.distance_transform_edt(trimap > 0)
+    to_foreground = ndimage.distance_transform_edt(trimap < 1)
     return (to_background / (to_background + to_foreground)).astype(np.float32)

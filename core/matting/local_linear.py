@@ -1,4 +1,4 @@
-"""Alpha as a linear function of colour in small windows: fitted small, carried up.
+"""Alpha as a linear function of colour in small windows: fitted small, applied at full size.
 
 In a window w of (2r+1)² pixels alpha is close to ``a_w · I + b_w`` (Levin 2008: exactly so
 where the colours of foreground and background lie on a line each). Given alpha in the window,
@@ -7,9 +7,9 @@ where the colours of foreground and background lie on a line each). Given alpha 
 
 minimises the squared error plus ε |a_w|². A pixel lies in (2r+1)² windows and takes the mean
 (ā, b̄) of theirs. This is what the guided filter computes (He 2013), and with r = 1 the model
-behind closed-form matting. ā and b̄ are smooth where alpha itself is not, so they may be
-computed on a small picture, interpolated, and applied to the large one (He & Sun 2015): the
-detail of the large picture comes back.
+behind closed-form matting. ā and b̄ are smooth even where alpha is not, so they can be computed
+on a small image, interpolated, and applied to the large one, whose detail then reappears in
+alpha (He & Sun 2015).
 
 References
 ----------
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from ..imaging.morphology import dilate
 from ..imaging.rows import map_rows
 
-# Windows and ε, for colours in 0..1, with which alpha that closed-form matting solved is fitted.
+# Radius and ε, for colours in 0..1, to fit alpha that closed-form matting solved.
 SOLVED_RADIUS, SOLVED_EPSILON = 1, 1e-6
-# Pixels worked on at a time; one is about as much work as this many of a simple step.
+# Pixels of one call, and the work of one of them, in simple operations.
 _BLOCK, _WORK = 1 << 15, 16
 
 
@@ -50,13 +50,13 @@ def fit_coefficients(
     radius
         Of the windows, in pixels, ≥ 1.
     epsilon
-        For colours in 0..1. The smaller, the more alpha follows the colours.
+        ε, for colours in 0..1: the smaller, the more closely alpha follows the colours.
 
     Returns
     -------
     ndarray
-        float32 (h, w, 4): ā for red, green, blue in 0..255, and b̄. Right at the marked
-        pixels and those around them, 0 elsewhere.
+        float32 (h, w, 4): ā for red, green, blue in 0..255, and b̄. Valid at the marked
+        pixels and their neighbours, 0 elsewhere.
     """
     height, width = alpha.shape
     # interpolation reads the marked pixels' neighbours, and each takes the windows around it
@@ -83,7 +83,7 @@ def fit_coefficients(
         y, x = np.divmod(pixels[first:last], width)
         total = np.zeros((last - first, 4), np.float32)
         for dy in range(-radius, radius + 1):
-            # at the rim the nearest windows there are stand for those that are not
+            # at the border, the nearest window replaces one that would reach outside
             row = np.clip(y + dy, radius, height - 1 - radius) * width
             for dx in range(-radius, radius + 1):
                 column = np.clip(x + dx, radius, width - 1 - radius)
@@ -105,7 +105,7 @@ def _fit(
     middle = np.take(values, centres, axis=0)  # faster than indexing
     mean = np.zeros_like(middle)
     products = np.zeros((10, len(centres)), np.float32)
-    pairs = [(i, j) for i in range(4) for j in range(i + 1)][:-1]  # not alpha by alpha
+    pairs = [(i, j) for i in range(4) for j in range(i + 1)][:-1]  # all but alpha²
     for offset in offsets:
         part = np.take(values, centres + offset, axis=0) - middle
         mean += part
@@ -141,7 +141,7 @@ def carry_alpha(
     pixels: NDArray[np.intp],
     scale: int,
 ) -> NDArray[np.float32]:
-    """Interpolate (ā, b̄) of a small picture and apply them to pixels of the large one.
+    """Interpolate (ā, b̄) of a small image and apply them to pixels of the large one.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def carry_alpha(
     pixels
         Flat indices of N of its pixels.
     scale
-        Pixels of the large picture per pixel of the small one.
+        Pixels of the large image per pixel of the small one.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def carry_alpha(
 def _between(
     place: NDArray[np.intp], scale: int, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return the two small pixels between which a large one lies, and where, 0..1."""
+    """Return the two small pixels between which a large one lies, and how far from the first."""
     exact = np.clip((place + 0.5) / scale - 0.5, 0, count - 1)
     before = exact.astype(np.intp)
     after = np.minimum(before + 1, count - 1)
@@ -195,7 +195,7 @@ def _between(
 def _nearest_centre(
     pixels: NDArray[np.intp], size_hw: tuple[int, int], radius: int
 ) -> NDArray[np.intp]:
-    """Return the middle pixels, nearest to the given ones, of windows inside the picture."""
+    """Return the middle of the window, inside the image, that is nearest to each pixel."""
     height, width = size_hw
     y, x = np.divmod(pixels, width)
     y = np.clip(y, radius, height - 1 - radius)
@@ -203,5 +203,6 @@ def _nearest_centre(
 
 
 def _offsets(radius: int, width: int) -> NDArray[np.intp]:
+    """Return the flat indices of a window's pixels, relative to its middle."""
     side = np.arange(-radius, radius + 1)
     return (side[:, None] * width + side).ravel()

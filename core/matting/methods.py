@@ -1,15 +1,14 @@
-"""Alpha matting: from a picture and a mask, or a trimap, to alpha.
+"""Alpha matting: from an image and a mask, or a trimap, to alpha.
 
-A trimap says what is certain; a method solves the rest. The methods, each in a module that
-explains it:
+A trimap marks what is certain; a method solves the rest. Each has a module of its own:
 
 - :mod:`.closed_form`: the exact solution of closed-form matting (Levin 2008).
-- :mod:`.fast_matting`: the same on a smaller picture, carried up along the colours.
+- :mod:`.fast`: the same on a smaller image, carried up along the colours.
 - :mod:`.guided`: a guided filter of the mask (He 2013); no solver.
 - :mod:`.vitmatte`: a network (Yao 2023).
 - :mod:`.reference`: pymatting, as rembg calls it.
 
-Foreground colours to go with alpha come from :mod:`.foreground`.
+The foreground colours that belong to alpha come from :mod:`.imaging.foreground`.
 """
 
 from __future__ import annotations
@@ -46,12 +45,12 @@ class Method:
     good_for
         A few words for help texts.
     reads_mask
-        Whether the mask itself, not only the trimap, says something to it.
+        Whether it uses the mask itself, not only the trimap.
     takes_model
         Whether ``estimate`` also takes ``model``, a network, see :class:`.vitmatte.Answers`.
     colour
-        Where colours belong to the method: ``colour(image, alpha) -> RGBA``, uint8; None
-        leaves them to :mod:`.foreground`.
+        For a method with its own foreground colours: ``colour(image, alpha) -> RGBA``, uint8;
+        None uses :mod:`.imaging.foreground`.
     """
 
     estimate: Callable[..., NDArray[np.floating]]
@@ -100,9 +99,9 @@ class MattingOptions:
     method
         A name in :data:`METHODS`.
     foreground_threshold, background_threshold, erode_size
-        See :func:`.trimap.trimap_from_mask`; without effect on a given trimap.
+        See :func:`.trimap.trimap_from_mask`; not used with a given trimap.
     scale_erode
-        ``erode_size`` is meant for 1024 pixels, and grows and shrinks with the picture.
+        Whether ``erode_size`` is meant for 1024 pixels and scales with the image.
     model
         For ``vitmatte``: its network, from :func:`core.session.vitmatte.get_vitmatte`.
     """
@@ -117,7 +116,7 @@ class MattingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matte:
-    """What matting found for one picture.
+    """What matting found for one image.
 
     Attributes
     ----------
@@ -126,9 +125,9 @@ class Matte:
     trimap
         float32 (H, W): 0, 0.5 or 1.
     method
-        Name of the method that really ran; empty where there was nothing to solve.
+        Name of the method that ran; empty where there was nothing to solve.
     warning
-        A sentence for the user if that is not what was asked for; else empty.
+        A sentence for the user if that is not the method asked for; else empty.
     cutout
         uint8 (H, W, 4), where the method brings its own colours; else None.
     """
@@ -166,9 +165,9 @@ def find_matte(
 ) -> Matte:
     """Refine a mask, or a trimap, into an alpha matte.
 
-    A picture on which there is nothing to solve is never an error: the mask comes back as it
-    is, with a warning. If closed-form matting would take more memory than it may, the fast
-    method takes over, with a warning, too.
+    It is not an error if there is nothing to solve: the mask is returned as it is, with a
+    warning. If closed-form matting needs more memory than it may use, the fast method runs
+    instead, also with a warning.
 
     Parameters
     ----------
@@ -193,7 +192,7 @@ def find_matte(
     ImageError
         If sizes differ, or there is neither mask nor trimap.
     BudgetError
-        If not even the fast method may take what it needs.
+        If even the fast method needs more memory than it may use.
     ModelRunError, ModelMemoryError, ProviderError, WeightsError
         From ``vitmatte`` only.
     """
@@ -219,7 +218,7 @@ def find_matte(
     obstacle = _obstacle(trimap, given)
     if obstacle:
         return _unsolved(image, mask, trimap, row, obstacle)
-    if not _has(trimap, 0.5):  # certain everywhere, which a mask may well be
+    if not _has(trimap, 0.5):  # a hard mask without erosion is certain everywhere
         return Matte(alpha=trimap, trimap=trimap, method="")
 
     arguments: dict[str, Any] = {"on_step": on_step, "memory": memory}
@@ -243,7 +242,7 @@ def find_matte(
     except ValueError as error:
         if row.colour is None:
             raise
-        # pymatting's own: its iteration found no end
+        # from pymatting, whose iteration did not converge
         return _unsolved(image, mask, trimap, row, f"pymatting gave up ({error}).")
     cutout = row.colour(image, alpha) if row.colour else None
     alpha = alpha.astype(np.float32, copy=False)
@@ -275,7 +274,7 @@ def _obstacle(trimap: NDArray[np.float32], given: bool) -> str:
 
 
 def _has(trimap: NDArray[np.float32], value: float) -> bool:
-    # mostly one look at a few pixels is enough
+    # a few pixels mostly suffice
     return bool((trimap[::16, ::16] == value).any() or (trimap == value).any())
 
 
@@ -295,7 +294,7 @@ def _unsolved(
         alpha = trimap
         certain = trimap[trimap != 0.5]
         if certain.size and certain.min() == certain.max():
-            # closed-form matting's own answer where one side is missing
+            # as closed-form matting does where one side is missing
             alpha = np.full_like(trimap, certain[0])
     cutout = row.colour(image, alpha) if row.colour else None
     alpha = alpha.astype(np.float32)

@@ -1,12 +1,13 @@
 """What rembg computes, with pymatting's own functions, for comparison.
 
-Byte for byte: errors of its Laplacian on grey pictures, fractions cut off instead of rounded,
-opaque colours smoothed. Its first use after an installation compiles for half a minute.
+Byte for byte: with the errors of its Laplacian on grey images, truncation instead of rounding,
+and smoothed opaque colours. Its first use after an installation compiles for half a minute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ def estimate_alpha_pymatting(
     on_step: Callable[[], None] | None = None,
     memory: int | None = None,
 ) -> NDArray[np.float64]:
-    """Solve closed-form matting as rembg does: on the whole picture, iteratively.
+    """Solve closed-form matting as rembg does: on the whole image, iteratively.
 
     Parameters
     ----------
@@ -29,30 +30,39 @@ def estimate_alpha_pymatting(
     trimap
         float32 (H, W): exactly 0, 0.5 or 1, with some of each.
     mask, memory
-        As every method takes them. pymatting reads no mask and knows no limit of memory.
+        Not used: pymatting takes no mask and has no limit of memory. Every method takes them.
     on_step
         Called at each iteration; may raise to cancel.
 
     Returns
     -------
     ndarray
-        float64 (H, W), 0..1: all of it counts where fractions are cut off later.
+        (H, W), 0..1; float64, because rembg truncates it to levels later.
 
     Raises
     ------
     ValueError
-        If pymatting gives up.
+        If pymatting does not converge.
 
     References
     ----------
     Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008;
     implementation: pymatting.
     """
-    from pymatting.alpha.estimate_alpha_cf import estimate_alpha_cf
+    # pymatting has no types
+    from pymatting.alpha.estimate_alpha_cf import (  # pyright: ignore[reportMissingTypeStubs]
+        estimate_alpha_cf,  # pyright: ignore[reportUnknownVariableType]
+    )
 
-    # float64 after the division, as rembg hands them over
-    steps = {"callback": lambda *_: on_step()} if on_step else {}
-    return estimate_alpha_cf(image / 255.0, trimap.astype(np.float64), cg_kwargs=steps)
+    def step(*_: object) -> None:
+        if on_step is not None:
+            on_step()
+
+    # float64 after the division, as rembg passes them
+    return cast(
+        NDArray[np.float64],
+        estimate_alpha_cf(image / 255.0, trimap.astype(np.float64), cg_kwargs={"callback": step}),
+    )
 
 
 def colour_by_pymatting(image: NDArray[np.uint8], alpha: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -63,7 +73,7 @@ def colour_by_pymatting(image: NDArray[np.uint8], alpha: NDArray[np.floating]) -
     image
         uint8 (H, W, 3), sRGB.
     alpha
-        (H, W), 0..1; float64 for rembg's very pixels.
+        (H, W), 0..1; float64 for exactly rembg's pixels.
 
     Returns
     -------
@@ -77,8 +87,11 @@ def colour_by_pymatting(image: NDArray[np.uint8], alpha: NDArray[np.floating]) -
     """
     foreground = np.zeros(image.shape, np.float32)
     if alpha.size > 1:  # of a single pixel, pymatting would divide by zero
-        from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
+        from pymatting.foreground.estimate_foreground_ml import (  # pyright: ignore[reportMissingTypeStubs]
+            estimate_foreground_ml,  # pyright: ignore[reportUnknownVariableType]
+        )
 
-        foreground = estimate_foreground_ml(image / 255.0, alpha)
+        found = estimate_foreground_ml(image / 255.0, alpha)
+        foreground = cast(NDArray[np.float32], found)
     levels = np.dstack([foreground, alpha.astype(np.float64)]) * 255
     return np.clip(levels, 0, 255).astype(np.uint8)

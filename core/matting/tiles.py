@@ -1,4 +1,4 @@
-"""Reads a large picture through square windows that only go where something is unknown."""
+"""Covers the unknown pixels of a large image with square windows."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def cover(is_unknown: Flags, size: int, margin: int) -> list[tuple[int, int]]:
     Returns
     -------
     list of (top, left)
-        Every unknown pixel is inside some window: at least ``margin`` away from its sides,
-        those apart that are also the picture's. Windows lie within the picture, unless it is
-        smaller than a window, and around the middle of what they were placed for.
+        Every unknown pixel is inside some window, at least ``margin`` pixels from the sides
+        that are not also the image's. Windows lie within the image, unless it is smaller than
+        a window, and are centred on the unknown pixels that they were placed for.
     """
     found: list[tuple[int, int]] = []
     for rows in _cells(_any(is_unknown, 1), size, margin):
@@ -42,7 +42,7 @@ def _any(flags: Flags, axis: int) -> Flags:
 
 
 def _cells(occupied: Flags, size: int, margin: int) -> Iterator[slice]:
-    """Divide one side so that each part, as far as it is occupied, is inside one window."""
+    """Divide one side into parts so that what is occupied of each fits one window."""
     last = max(len(occupied) - size, 0)  # where the last window begins
     places = np.flatnonzero(occupied)
     while len(places):
@@ -63,25 +63,25 @@ def _within(start: int, size: int, length: int) -> int:
 
 
 def fade(start: int, size: int, length: int, margin: int) -> NDArray[np.float32]:
-    """Return how much the answer of a window counts along one side.
+    """Return how much the result of a window counts along one side.
 
-    1 inside, falling to 0 over the margin, except at the ends of the picture. With
-    :func:`cover` every unknown pixel has a window that counts fully, so that the others join
-    and leave the weighted mean without a step.
+    1 inside, falling to 0 over the margin, except at the ends of the image. With
+    :func:`cover` every unknown pixel is in a window that counts fully, so the other windows
+    enter the weighted mean without a visible step.
 
     Parameters
     ----------
     start, size
         First pixel and side of the window.
     length
-        Side of the picture.
+        Side of the image.
     margin
         As in :func:`cover`.
 
     Returns
     -------
     ndarray
-        float32, one weight for each of the window's pixels in the picture.
+        float32, one weight for each of the window's pixels in the image.
     """
     weights = np.ones(min(size, length - start), np.float32)
     slope = (np.arange(margin, dtype=np.float32) + 0.5) / margin
@@ -95,7 +95,7 @@ def fade(start: int, size: int, length: int, margin: int) -> NDArray[np.float32]
 def grow(
     trimap: NDArray[np.float32], top: int, left: int, size: int, values: Sequence[float]
 ) -> tuple[slice, slice]:
-    """Double a window around its middle until it holds every value, or the whole picture.
+    """Double a window around its middle until it holds every value or the whole image.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def grow(
     top, left, size
         The window.
     values
-        What it has to hold at least once each.
+        Values that it must hold at least once each.
 
     Returns
     -------
     rows, columns : slice
-        The window itself if it holds them.
+        The given window if it already holds them.
     """
     height, width = trimap.shape
     longest, side = max(height, width), size

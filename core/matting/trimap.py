@@ -13,14 +13,14 @@ from ..imaging.parts import to_grey
 from ..imaging.picture import Picture, open_picture
 from ..imaging.rows import map_rows
 
-# Longer side of the pictures for which rembg's erode size of 10 was chosen.
+# Longer side of the images for which rembg's erode size of 10 was chosen.
 _USUAL_SIDE = 1024
-# Pixels worked on at a time: this many and what is derived from them fit the cache.
+# Pixels of one call: these and their intermediate results fit the processor's cache.
 _BLOCK = 1 << 19
 # Levels up to which a drawn trimap is black, and from which it is white: an eighth of the
 # range, enough for JPEG. What lies between is unknown, however grey.
 _BLACK, _WHITE = 32, 223
-# Two proportions of one picture differ by less than this, however its sides were rounded.
+# Proportions that differ by less than this are the same, with sides rounded differently.
 _SAME_SHAPE = 0.02
 
 
@@ -63,7 +63,7 @@ def trimap_from_mask(
     if erode_size < 0:
         raise OptionError(f"The erode size is {erode_size}; use 0 or more pixels.")
     height, width = mask.shape
-    # from any pixel such a square covers the picture: larger ones would erode no more
+    # such a square covers the whole image from any pixel: a larger one erodes no more
     erode_size = min(erode_size, 2 * max(height, width) + 1)
     # scipy puts the origin of an even square right of its centre
     before, after = (1, 1) if erode_size == 0 else (erode_size // 2, (erode_size - 1) // 2)
@@ -84,18 +84,18 @@ def trimap_from_mask(
         twice = 1 + is_foreground.view(np.int8) - is_background.view(np.int8)
         np.multiply(twice, np.float32(0.5), out=trimap[top:bottom])
 
-    # strips: temporary arrays of the whole picture cost more than the work
+    # strips: temporary arrays of the whole image cost more than the work
     map_rows(mark, height, mask.size, max(_BLOCK // width, 2 * (before + after), 1))
     return trimap
 
 
 def scale_erode_size(erode_size: int, size_hw: tuple[int, int]) -> int:
-    """Turn an erode size meant for pictures of 1024 pixels into that for one of ``size_hw``.
+    """Turn an erode size meant for images of 1024 pixels into that for one of ``size_hw``.
 
-    So the unknown band is as wide a part of a large picture as of a small one. 0 stays 0,
+    The unknown band is then the same share of a large image as of a small one. 0 stays 0,
     anything else stays at least 1.
     """
-    if erode_size <= 0:  # left for trimap_from_mask to refuse
+    if erode_size <= 0:  # trimap_from_mask rejects what is below 0
         return erode_size
     return max(1, round(erode_size * max(size_hw) / _USUAL_SIDE))
 
@@ -106,12 +106,12 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     Parameters
     ----------
     trimap
-        Black, grey and white: an encoded file as bytes, a path, a Pillow picture of any mode;
-        or an array (H, W) of uint8, or of floats in 0..1. Values need not be exact: up to an
-        eighth of the range is background, from seven eighths foreground, all between unknown.
+        Black, grey and white: an encoded file as bytes, a path, a Pillow image of any mode;
+        or an array (H, W) of uint8, or of floats in 0..1. Values need not be exact: the lowest
+        eighth of the range is background, the highest foreground, all between unknown.
     size_hw
-        Height and width of the picture it belongs to. A trimap of the same proportions is
-        scaled, without inventing values.
+        Height and width of the image it belongs to. A trimap of the same proportions is
+        scaled to it, without new values.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     Raises
     ------
     ImageError
-        If its proportions are not the picture's, or it holds NaN.
+        If its proportions are not the image's, or it holds NaN.
     """
     if isinstance(trimap, np.ndarray) and np.issubdtype(trimap.dtype, np.floating):
         if not ((trimap >= 0) & (trimap <= 1)).all():
@@ -134,7 +134,7 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     height, width = size_hw
     if levels.size != (width, height):
         ratio = (levels.width * height) / (levels.height * width)
-        # a rounded side of a small picture may be half a pixel off
+        # a rounded side of a small image may be half a pixel off
         slack = _SAME_SHAPE + 1 / min(*levels.size, *size_hw)
         if not 1 - slack <= ratio <= 1 + slack:
             raise ImageError(

@@ -1,19 +1,19 @@
-"""Alpha by ViTMatte, a network that reads a picture together with its trimap.
+"""Alpha by ViTMatte, a network that reads an image together with its trimap.
 
 Its graphs take 1024×1024 pixels and nothing else: the positions of a vision transformer were
-fixed when they were exported. rembg squeezes every picture to that square. Here the network
-sees the picture at its own scale, as in its training (crops of 512×512) and as in its
+fixed when they were exported. rembg squeezes every image to that square. Here the network
+sees the image at its own scale, as in its training (crops of 512×512) and as in its
 authors' evaluation:
 
-- A larger picture is read through overlapping windows that follow the unknown band; where
-  windows overlap, their answers fade into each other. Certain regions cost nothing.
-- A smaller picture is continued by its mirror image to the right and below. Padding it with
-  zeros, as the authors do up to the next multiple of 32, would here show the network mostly
-  void; enlarging it would show edges softer than any it knows.
-- A window without certain foreground or without certain background cannot tell which side
-  is which. It grows until it sees both, at a lower resolution.
+- A larger image is read through overlapping windows that follow the unknown band; where
+  windows overlap, their results fade into each other. Certain regions cost nothing.
+- A smaller image is padded by reflection at its right and lower sides. Padding with zeros, as
+  the authors do up to the next multiple of 32, would here show the network mostly nothing;
+  enlarging the image would show it edges softer than any in its training.
+- In a window without certain foreground or without certain background, the network cannot tell
+  the two sides apart. Such a window grows until it holds both, at a lower resolution.
 
-Certain pixels keep the trimap's value, whatever the network says.
+Certain pixels keep the trimap's value, whatever the network returns.
 
 References
 ----------
@@ -37,8 +37,8 @@ _log = logging.getLogger("rembg_sessions")
 
 SIZE = 1024
 """Side in pixels of the square that the graphs were exported for."""
-# Two windows share twice as many pixels; inside them, every pixel sees at least this much of
-# its surroundings.
+# Pixels around each unknown one that the network sees at least. Two windows overlap by twice as
+# many.
 _MARGIN = 64
 
 
@@ -51,7 +51,7 @@ class Answers(Protocol):
         ...
 
     def answer(self, image: NDArray[np.uint8], trimap: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return alpha, float32 (H, W), of a picture uint8 (H, W, 3) and its trimap (H, W)."""
+        """Return alpha, float32 (H, W), of an image uint8 (H, W, 3) and its trimap (H, W)."""
         ...
 
 
@@ -73,8 +73,8 @@ def estimate_alpha_vitmatte(
     trimap
         float32 (H, W): exactly 0, 0.5 or 1.
     mask, memory
-        As every method takes them. Not needed here: the network reads no mask, and what it
-        takes does not depend on the picture.
+        Not used: the network takes no mask, and its memory does not depend on the image. Every
+        method takes them.
     on_step
         Called before each window; may raise to cancel.
     model

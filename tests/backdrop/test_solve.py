@@ -51,7 +51,7 @@ def iou(alpha, truth):
     return ((alpha > 0.5) & (truth > 0.5)).sum() / ((alpha > 0.5) | (truth > 0.5)).sum()
 
 
-def band_error(alpha, truth):
+def edge_error(alpha, truth):
     soft = (truth > 0.02) & (truth < 0.98)
     return np.abs(alpha - truth)[soft].mean()
 
@@ -72,9 +72,9 @@ def test_a_soft_disc_is_solved(backdrop, blur):
     assert found.alpha.dtype == np.float32 and found.alpha.shape == truth.shape
     assert iou(found.alpha, truth) > 0.99
     assert np.abs(found.alpha - truth).mean() < 0.004
-    assert band_error(found.alpha, truth) < 0.02
+    assert edge_error(found.alpha, truth) < 0.02
     assert found.confidence > 0.9
-    # what is as good as opaque is opaque: files that cut fractions off would show it
+    # what is as good as opaque is opaque: it would show in files that truncate
     assert not ((found.alpha > 0.995) & (found.alpha < 1)).any()
 
 
@@ -83,7 +83,7 @@ def test_noise_and_jpeg(noise, jpeg):
     truth = disc(blur=5)
     found = solve(over(truth, RED, graded((120, 150, 160), (210, 220, 225)), noise, jpeg))
     assert iou(found.alpha, truth) > 0.98
-    assert band_error(found.alpha, truth) < 0.1
+    assert edge_error(found.alpha, truth) < 0.1
     # nothing of the noise stays behind far from the subject
     assert found.alpha[:40].max() == 0
     assert found.alpha[disc(radius=72, blur=1) == 0].max() == 0
@@ -97,7 +97,7 @@ def test_a_vignette_is_backdrop():
     assert np.abs(solve(over(truth, RED, backdrop, 1)).alpha - truth).mean() < 0.004
 
 
-def test_white_before_off_white():
+def test_white_in_front_of_off_white():
     truth = disc(blur=3)
     found = solve(over(truth, (222, 222, 226), (246, 245, 240), 1))
     assert iou(found.alpha, truth) > 0.97
@@ -130,7 +130,7 @@ def test_an_enclosed_patch_that_only_resembles_the_backdrop_stays():
     assert solve(image).alpha[115:125, 115:125].min() == 1
 
 
-def test_dark_fur_before_black_is_no_hole():
+def test_dark_fur_in_front_of_black_is_not_a_hole():
     # almost the backdrop's colour, but not closely enough
     grain = np.random.default_rng(5).normal(0, 12, (SIZE, SIZE, 3))
     fur = np.float32((9, 9, 11)) + np.abs(grain) * 0.5
@@ -158,9 +158,9 @@ def test_green_spill_is_unmixed():
     assert ((alpha >= 1 / 255) & (alpha < 253.5 / 255)).all()
     clear = alpha > 0.15
     assert np.abs(found.edge.colours[clear] - RED).mean() < 12
-    # green is 190 in the backdrop and 40 in the subject: what is left of it is no spill
+    # green is 190 in the backdrop and 40 in the subject: hardly any of it is left
     assert np.median(found.edge.colours[clear][:, 1]) < 55
-    # colours and alpha compose to the picture again
+    # colours and alpha give the image again
     a = alpha[:, None]
     again = a * found.edge.colours + (1 - a) * np.float32((30, 190, 60))
     assert np.abs(again - image.reshape(-1, 3)[found.edge.pixels]).mean() < 1.5
@@ -245,7 +245,7 @@ def test_a_picture_without_a_subject_is_refused():
 
 
 @pytest.mark.parametrize("darker", [4, 8, 16, 30])
-def test_a_subject_a_little_darker_than_its_backdrop_is_no_shadow(darker):
+def test_a_subject_a_little_darker_than_its_backdrop_is_not_a_shadow(darker):
     truth = disc(blur=3)
     backdrop = np.float32((246, 245, 243))
     found = solve(over(truth, backdrop - darker, backdrop, 1))
@@ -263,12 +263,12 @@ def test_an_outline_that_fades_into_the_backdrop_lowers_the_confidence():
 
 
 def test_strands_too_fine_to_be_told_apart_lower_the_confidence():
-    y, x = np.mgrid[:1600, :1600] - 799.5
-    strands = np.float32((np.sin(400 * np.arctan2(y, x)) > 0) & (np.hypot(y, x) < 560))
+    y, x = np.mgrid[:800, :800] - 399.5
+    strands = np.float32((np.sin(300 * np.arctan2(y, x)) > 0) & (np.hypot(y, x) < 280))
     assert solve(over(strands, (200, 60, 60), (60, 120, 160), 1)).confidence < CONFIDENT
 
 
-def test_letterbox_bars_are_no_backdrop():
+def test_letterbox_bars_are_not_a_backdrop():
     image = np.zeros((200, 240, 3), np.uint8)
     image[40:160] = np.asarray(photo_like(240))[:120]
     assert solve(image).confidence < CONFIDENT
@@ -286,41 +286,40 @@ def test_any_size_and_a_constant_picture(shape):
 
 
 def test_a_large_picture_keeps_its_fine_edge():
-    truth = disc((700, 700), 400, 3, size=1400)
-    image = over(truth, RED, graded((90, 150, 210), (190, 220, 250), 1400))
+    truth = disc((500, 500), 290, 3, size=1000)
+    image = over(truth, RED, graded((90, 150, 210), (190, 220, 250), 1000))
     alpha = solve(image).alpha
     assert iou(alpha, truth) > 0.995
-    assert band_error(alpha, truth) < 0.08
+    assert edge_error(alpha, truth) < 0.08
 
 
 def test_a_small_subject_is_solved_from_close_by():
-    y, x = np.mgrid[:90, :90] + 0.5
-    rays = np.float32(
-        (np.sin(9 * np.arctan2(y - 45, x - 45)) > 0) & (np.hypot(y - 45, x - 45) < 40)
-    )
-    truth = np.zeros((1200, 1600), np.float32)
-    truth[700:790, 300:390] = rays
-    backdrop = np.linspace(150, 220, 1600)[None, :, None] * np.float32((0.7, 0.9, 1))
-    found = solve(over(truth, RED, backdrop, 1))
-    assert iou(found.alpha, truth) > 0.99  # 0.974 at a quarter of the size
-    assert found.confidence > 0.9
-    assert found.alpha[600:690].max() == 0
+    y, x = np.mgrid[:70, :70] - 34.5
+    rays = np.float32((np.sin(15 * np.arctan2(y, x)) > 0) & (np.hypot(y, x) < 31))
+    truth = np.zeros((800, 1000), np.float32)
+    truth[400:470, 200:270] = rays
+    backdrop = np.linspace(150, 220, 1000)[None, :, None] * np.float32((0.7, 0.9, 1))
+    image = over(truth, RED, backdrop, 1)
+    found = solve(image)
+    assert iou(found.alpha, truth) > 0.99  # 0.90 from afar
+    assert found.confidence > 0.8
+    assert found.alpha[300:390].max() == 0
     # colours belong to the pixels they are given for
     a = found.alpha.ravel()[found.edge.pixels][:, None]
-    behind = np.broadcast_to(backdrop, (1200, 1600, 3)).reshape(-1, 3)[found.edge.pixels]
-    again = over(truth, RED, backdrop, 1).reshape(-1, 3)[found.edge.pixels]
-    assert np.abs(a * found.edge.colours + (1 - a) * behind - again).mean() < 4
+    behind = np.broadcast_to(backdrop, image.shape).reshape(-1, 3)[found.edge.pixels]
+    composed = a * found.edge.colours + (1 - a) * behind
+    assert np.abs(composed - image.reshape(-1, 3)[found.edge.pixels]).mean() < 4
 
 
 def test_a_small_subject_in_noise_is_solved_from_afar():
-    y, x = np.mgrid[:1500, :1500] + 0.5
-    truth = np.clip(120 - np.hypot(y - 700, x - 800) + 0.5, 0, 1).astype(np.float32)
+    y, x = np.mgrid[:900, :900] + 0.5
+    truth = np.clip(72 - np.hypot(y - 420, x - 480) + 0.5, 0, 1).astype(np.float32)
     found = solve(over(truth, (80, 80, 80), (180, 180, 180), noise=15))
     assert found.confidence > 0.9
     assert iou(found.alpha, truth) > 0.98
 
 
-def test_without_memory_to_solve_in_colours_decide(monkeypatch, caplog):
+def test_without_memory_for_the_solver_colours_decide(monkeypatch, caplog):
     monkeypatch.setattr("rembg_sessions.core.matting.closed_form.estimate.free_memory", lambda: 100)
     truth = disc(blur=4)
     found = solve(over(truth, RED, (30, 190, 60)))
@@ -359,7 +358,7 @@ def test_options_out_of_range(options):
 @pytest.mark.parametrize(
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_what_is_no_picture(image):
+def test_arrays_that_are_not_images_are_refused(image):
     with pytest.raises(ImageError):
         solve(image)
 

@@ -3,7 +3,7 @@
     python tests/bench/backdrop.py [--images FOLDER] [--scenes NAME ...] [--quick]
 
 Prints one row per picture and the means against the targets; the same means for the subjects
-in their whole frames, and for other backdrops, which almost nothing was tuned on; the lemur against
+in their whole frames, and for other backdrops, on which almost nothing was tuned; the lemur against
 closed-form matting from a perfect mask, the confidence on photos without a plain backdrop, and
 medians of time and peak memory. ``--quick`` leaves out closed-form matting, time and memory.
 """
@@ -29,7 +29,7 @@ from rembg_sessions.core.backdrop import solve as backdrop
 IMAGES = Path(__file__).resolve().parents[3] / "shared" / "images"
 PHOTOS = ("animal-1", "anime-girl-1", "car-1", "girl-1", "girl-2", "plants-1")
 SOFT = (0.02, 0.98)
-TARGETS = {"iou": 0.97, "mae": 0.008, "band": 0.10}
+TARGETS = {"iou": 0.97, "mae": 0.008, "edge": 0.10}
 
 
 @dataclass
@@ -66,8 +66,8 @@ SCENES = (
     Scene("mint pair", (150, 215, 190), (205, 240, 225), noise=2, jpeg=85, arrange="pair"),
     Scene("magenta hole", (200, 60, 160), jpeg=85, arrange="hole"),
 )
-# Looked at after the rest was tuned; only the lemur before black has led to a change, of what
-# counts as a hole. The subjects are mirrored and smaller, too.
+# Measured only after tuning. One of them has led to a change, the lemur in front of black, which
+# changed what counts as a hole. The subjects are also mirrored and smaller.
 OTHERS = (
     Scene("paper", (232, 226, 214), noise=1.5, jpeg=92),
     Scene("teal", (20, 120, 130), (60, 170, 170), diagonal=True, noise=1),
@@ -101,7 +101,7 @@ def load_cutouts(folder: Path) -> list[Cutout]:
 
 
 def _cutout(name: str, colours: np.ndarray, alpha: np.ndarray) -> Cutout:
-    # masks of networks have specks far outside their subject
+    # masks from networks have specks far outside their subject
     return Cutout(name, colours, np.where(alpha < SOFT[0], 0, alpha))
 
 
@@ -194,14 +194,14 @@ def test_set(cutouts: list[Cutout], scenes: tuple[Scene, ...]) -> Iterator[tuple
 
 
 def measure(solved: backdrop.Backdrop, image: np.ndarray, truth: Cutout) -> dict[str, float]:
-    """Errors of one answer; NaN where the picture has no soft band."""
+    """Errors of one answer; NaN where the image has no soft edge."""
     error = np.abs(solved.alpha - truth.alpha)
     soft = (truth.alpha > SOFT[0]) & (truth.alpha < SOFT[1])
     found, true = solved.alpha > 0.5, truth.alpha > 0.5
     row = {
         "iou": float((found & true).sum() / max((found | true).sum(), 1)),
         "mae": float(error.mean()),
-        "band": float("nan"),
+        "edge": float("nan"),
         "colour": float("nan"),
         "confidence": solved.confidence,
         "sad": float(error.sum()),
@@ -210,13 +210,13 @@ def measure(solved: backdrop.Backdrop, image: np.ndarray, truth: Cutout) -> dict
         colours = image.reshape(-1, 3).astype(np.float32)
         colours[solved.edge.pixels] = solved.edge.colours
         off = np.abs(colours.reshape(image.shape) - truth.colours).mean(2)[soft]
-        row["band"] = float(error[soft].mean())
-        # a colour counts as far as it is seen
+        row["edge"] = float(error[soft].mean())
+        # a colour counts by its alpha
         row["colour"] = float((off * truth.alpha[soft]).sum() / truth.alpha[soft].sum())
     return row
 
 
-COLUMNS = ("iou", "mae", "band", "colour", "confidence")
+COLUMNS = ("iou", "mae", "edge", "colour", "confidence")
 
 
 def _line(first: str, row: dict[str, float]) -> str:
@@ -324,7 +324,7 @@ def fresh(folder: Path, side: int) -> tuple[float, float]:
 
 
 def print_fresh(folder: Path, side: int) -> None:
-    # drawn by hand: making the benchmark's own picture would count
+    # drawn here, because composing one of the benchmark's images would count
     image = np.full((side, side, 3), (90, 140, 200), np.uint8)
     lemur = Image.open(folder / "lemur_alpha.png").resize((side, side))
     np.copyto(image, np.uint8(40), where=(np.asarray(lemur) > 127)[..., None])

@@ -95,7 +95,7 @@ def speed(folder: Path, sizes: list[int], rounds: int, photos: list[str]) -> Non
     functions = {name: function(name) for name in methods}
     warm_up(functions, load(folder, photos[0], 300))
     print(f"seconds, medians of {rounds} rounds in turn, {THREADS} threads, compiled and warm")
-    print(f"{'side  photo':<20}{'band':>6}" + "".join(f"{name:>20}" for name in methods))
+    print(f"{'side  photo':<20}{'unknown':>9}" + "".join(f"{name:>20}" for name in methods))
     ratios: dict[tuple[str, int], list[float]] = {}
     for side in sizes:
         for photo in photos:
@@ -110,7 +110,7 @@ def speed(folder: Path, sizes: list[int], rounds: int, photos: list[str]) -> Non
                     if turn:  # the first is for warming up
                         taken[name].append(time.perf_counter() - start)
             medians = {name: statistics.median(times) for name, times in taken.items()}
-            line = f"{side:>4}  {photo:<14}{100 * band_of(case):>5.1f}%"
+            line = f"{side:>4}  {photo:<14}{100 * unknown_share(case):>8.1f}%"
             for name, seconds in medians.items():
                 ratio = medians["rembg"] / seconds
                 ratios.setdefault((name, side), []).append(ratio)
@@ -134,7 +134,7 @@ def warm_up(functions: dict[str, Callable[[Case], Image.Image]], case: Case) -> 
         run(case)
 
 
-def band_of(case: Case) -> float:
+def unknown_share(case: Case) -> float:
     from rembg_sessions.core.matting.trimap import trimap_from_mask
 
     return float((trimap_from_mask(np.asarray(case[1])) == 0.5).mean())

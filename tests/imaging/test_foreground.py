@@ -11,8 +11,8 @@ from rembg_sessions.core.imaging import composite, foreground
 
 def estimate(image, alpha, **options):
     """The colours of a cut-out with this alpha."""
-    band = foreground.estimate_edge_colours(image, alpha, **options)
-    return np.asarray(composite.cut_out(image, alpha, band))[..., :3]
+    edge = foreground.estimate_edge_colours(image, alpha, **options)
+    return np.asarray(composite.cut_out(image, alpha, edge))[..., :3]
 
 
 def disc(height=90, width=120, softness=20.0):
@@ -108,10 +108,10 @@ def test_a_line_too_thin_for_the_averages(x):
 
 def test_the_band_is_what_is_neither_invisible_nor_opaque():
     image, alpha = np.full((90, 120, 3), 90, np.uint8), disc()
-    band, colours = foreground.estimate_edge_colours(image, alpha)
+    pixels, colours = foreground.estimate_edge_colours(image, alpha)
     expected = np.flatnonzero((alpha >= foreground.VISIBLE) & (alpha < foreground.OPAQUE))
-    np.testing.assert_array_equal(np.sort(band), expected)
-    assert (colours.shape, colours.dtype) == ((len(band), 3), np.float32)
+    np.testing.assert_array_equal(np.sort(pixels), expected)
+    assert (colours.shape, colours.dtype) == ((len(pixels), 3), np.float32)
     assert colours.min() >= 0 and colours.max() <= 255
 
 

@@ -266,11 +266,11 @@ def test_over_its_budget_closed_form_hands_over_to_fast_and_says_so(caplog):
 
 @pytest.mark.parametrize("wide", [True, False])
 def test_thin_strokes_are_not_lost_where_fast_solves_a_smaller_picture(wide):
-    rows, columns = np.mgrid[:600, :800]
-    true = np.where(np.hypot(rows - 300, columns - 400) < 150, 255, 0).astype(np.uint8)
+    rows, columns = np.mgrid[:140, :520]
+    true = np.where(np.hypot(rows - 70, columns - 260) < 45, 255, 0).astype(np.uint8)
     trimap = np.full(true.shape, 0.5, np.float32)
-    trimap[301, 350:450] = 1
-    trimap[21 : 60 if wide else 22] = 0
+    trimap[71, 240:280] = 1
+    trimap[11 : 20 if wide else 12] = 0
     found = find_matte(over(true), trimap=trimap, options=MattingOptions(method="fast"))
     assert np.abs(found.alpha - true / 255).mean() < 0.01
 
