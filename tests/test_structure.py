@@ -25,7 +25,7 @@ RULES: dict[str, set[str]] = {
     "runtime": {"checks", "errors", "machine", "settings", "text"},
     "imaging": {"checks", "errors", "machine", "text"},
     "matting.closed_form": {"errors", "machine"},
-    "matting": {"checks", "errors", "imaging", "matting.closed_form", "text"},
+    "matting": {"checks", "errors", "imaging", "matting.closed_form"},
     "backdrop": {"checks", "errors", "imaging", "matting", "matting.closed_form"},
     "session": {
         "checks",

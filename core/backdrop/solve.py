@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ImageError, OptionError
+from ..checks import flag, number
+from ..errors import ImageError
 from ..imaging.foreground import EdgeColours
 from ..imaging.morphology import Mask
 from ..imaging.pyramid import Floats
@@ -68,16 +69,16 @@ def low_confidence_message(confidence: float) -> str:
     )
 
 
-def check_options(tolerance: float | None, soft_edge: float | None) -> None:
-    """Raise OptionError where an option of :func:`solve` is out of range."""
-    if tolerance is not None and not 0 < tolerance <= 255:
-        raise OptionError(
-            f"tolerance is {tolerance}; use levels from above 0 to 255, or None to measure it."
-        )
-    if soft_edge is not None and not 0 < soft_edge <= 1000:
-        raise OptionError(
-            f"soft_edge is {soft_edge}; use pixels from above 0 to 1000, or None to measure it."
-        )
+def check_options(
+    tolerance: float | None, soft_edge: float | None, keep_shadow: bool, holes: bool
+) -> None:
+    """Raise OptionError where an option of :func:`solve` makes no sense."""
+    if tolerance is not None:
+        number("tolerance", tolerance, 0.01, 255)
+    if soft_edge is not None:
+        number("soft_edge", soft_edge, 0.01, 1000)
+    flag("keep_shadow", keep_shadow)
+    flag("holes", holes)
 
 
 def solve(
@@ -102,9 +103,9 @@ def solve(
         uint8 (H, W, 3), sRGB.
     tolerance
         Distance from the backdrop's colour, in levels 0..255, up to which a pixel counts as
-        backdrop. None: from the measured noise.
+        backdrop; 0.01 to 255. None: from the measured noise.
     soft_edge
-        Width of soft edges in pixels. None: measured.
+        Width of soft edges in pixels, 0.01 to 1000. None: measured.
     keep_shadow
         Return the darkening of the backdrop as black of its own alpha instead of cutting it.
     holes
@@ -119,9 +120,9 @@ def solve(
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ImageError(f"The picture is {image.dtype} {image.shape}; expected uint8 (H, W, 3).")
-    check_options(tolerance, soft_edge)
+    check_options(tolerance, soft_edge, keep_shadow, holes)
     small, factor = _working_size(image)
-    field = fit_field(small, tolerance, holes)
+    field = fit_field(small, tolerance, bool(holes))
     height, width = field.is_background.shape
     extent = np.s_[0:height], np.s_[0:width]
     if not keep_shadow:

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError, OptionError
-from ..text import short
+from ..checks import flag, one_of
+from ..errors import ImageError
 from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
 from .fast import estimate_alpha_fast
 from .guided import estimate_alpha_guided
 from .reference import colour_by_pymatting, estimate_alpha_pymatting
-from .trimap import scale_erode_size, trimap_from_mask
+from .trimap import check_thresholds, scale_erode_size, trimap_from_mask
 from .vitmatte import Answers, estimate_alpha_vitmatte
 
 _log = logging.getLogger("rembg_sessions")
@@ -113,6 +113,12 @@ class MattingOptions:
     scale_erode: bool = False
     model: Answers | None = None
 
+    def __post_init__(self) -> None:
+        """Raise OptionError where an option makes no sense."""
+        check_method(self.method)
+        check_thresholds(self.foreground_threshold, self.background_threshold, self.erode_size)
+        flag("scale_erode", self.scale_erode)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matte:
@@ -147,11 +153,7 @@ def check_method(name: str) -> Method:
     OptionError
         If there is none of that name.
     """
-    if name not in METHODS:
-        raise OptionError(
-            f"There is no matting method {short(name)}; use one of {', '.join(METHODS)}."
-        )
-    return METHODS[name]
+    return METHODS[one_of("The matting method", name, METHODS)]
 
 
 def find_matte(

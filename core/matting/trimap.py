@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ImageError, OptionError
+from ..checks import number, whole
+from ..errors import ImageError
 from ..imaging.levels import to_levels
 from ..imaging.morphology import erode_cross, erode_square
 from ..imaging.parts import to_grey
@@ -15,6 +16,8 @@ from ..imaging.rows import map_rows
 
 # Longer side of the images for which rembg's erode size of 10 was chosen.
 _USUAL_SIDE = 1024
+# Pixels; larger than any image.
+_LARGEST_SQUARE = 1 << 20
 # Pixels of one call: these and their intermediate results fit the processor's cache.
 _BLOCK = 1 << 19
 # Levels up to which a drawn trimap is black, and from which it is white: an eighth of the
@@ -22,6 +25,13 @@ _BLOCK = 1 << 19
 _BLACK, _WHITE = 32, 223
 # Proportions that differ by less than this are the same, with sides rounded differently.
 _SAME_SHAPE = 0.02
+
+
+def check_thresholds(foreground: float, background: float, erode_size: int) -> None:
+    """Raise OptionError where an argument of :func:`trimap_from_mask` is out of range."""
+    number("The foreground threshold", foreground, 0, 255)
+    number("The background threshold", background, 0, 255)
+    whole("The erode size", erode_size, 0, _LARGEST_SQUARE)
 
 
 def trimap_from_mask(
@@ -54,14 +64,7 @@ def trimap_from_mask(
     OptionError
         If an argument is out of range.
     """
-    for name, value in (
-        ("foreground threshold", foreground_threshold),
-        ("background threshold", background_threshold),
-    ):
-        if not 0 <= value <= 255:
-            raise OptionError(f"The {name} is {value}; use a value from 0 to 255.")
-    if erode_size < 0:
-        raise OptionError(f"The erode size is {erode_size}; use 0 or more pixels.")
+    check_thresholds(foreground_threshold, background_threshold, erode_size)
     height, width = mask.shape
     # such a square covers the whole image from any pixel: a larger one erodes no more
     erode_size = min(erode_size, 2 * max(height, width) + 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..backdrop.solve import CONFIDENT, check_options, low_confidence_message, solve
+from ..checks import flag
 from ..errors import LowConfidenceError, OptionError, ProviderError
 from ..runtime.options import runtime_options
 from ..runtime.providers import CPU, choose, display_name
@@ -54,7 +55,8 @@ class BackdropSession(BaseSession):
         strict: bool = False,
         **options: Any,
     ):
-        check_options(tolerance, soft_edge)
+        check_options(tolerance, soft_edge, keep_shadow, holes)
+        flag("strict", strict)
         self.model_name = model_name or self.spec.name
         runtime = runtime_options(self.model_name, sess_opts, options)
         choice = choose(runtime.providers, (CPU,), None)

@@ -141,7 +141,7 @@ def test_a_threshold_out_of_range(level):
 
 
 def test_a_negative_feather():
-    with pytest.raises(OptionError, match=r"feather is -1\.0; use 0 or a positive radius"):
+    with pytest.raises(OptionError, match=r"feather is -1.0; use a number from 0 to 1000"):
         mask.refine(square(), feather_radius=-1.0)
 
 

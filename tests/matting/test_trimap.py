@@ -68,16 +68,16 @@ def test_thresholds_exclude_their_own_level(foreground, background):
 def test_an_erode_size_beyond_the_picture_takes_no_more_memory(level):
     mask = np.full((5, 9), level, np.uint8)
     np.testing.assert_array_equal(
-        trimap_from_mask(mask, erode_size=10**9), expected_trimap(mask, 240, 10, 101)
+        trimap_from_mask(mask, erode_size=1 << 20), expected_trimap(mask, 240, 10, 101)
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((256, 10, 10), "foreground threshold is 256; use a value from 0 to 255"),
-        ((240, -1, 10), "background threshold is -1; use a value from 0 to 255"),
-        ((240, 10, -1), "erode size is -1; use 0 or more pixels"),
+        ((256, 10, 10), "foreground threshold is 256; use a number from 0 to 255"),
+        ((240, -1, 10), "background threshold is -1; use a number from 0 to 255"),
+        ((240, 10, -1), "erode size is -1; use a whole number from 0"),
     ],
 )
 def test_arguments_out_of_range(arguments, message):
