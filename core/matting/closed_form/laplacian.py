@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import SCALED_EPSILON
+from .backend import Bytes, Floats
+from .loops_numeric import SCALED_EPSILON
 
 
-def window_vectors(
-    image: NDArray[np.uint8], width: int, centres: NDArray[np.integer[Any]]
-) -> NDArray[np.float64]:
+def window_vectors(image: Bytes, width: int, centres: NDArray[np.integer[Any]]) -> Floats:
     """Return V of K windows, so that each adds ``I − V Vᵀ`` to the matting Laplacian.
 
     Parameters
@@ -44,7 +43,7 @@ def window_vectors(
     vectors = np.empty((len(centres), 9, 4))
     u, v, w = vectors[..., 0], vectors[..., 1], vectors[..., 2]
 
-    def dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def dot(a: Floats, b: Floats) -> Floats:
         return np.einsum("kp,kp->k", a, b)[:, None]
 
     # R row by row; each column of W as soon as its row of R is known
