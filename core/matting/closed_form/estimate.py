@@ -1,6 +1,6 @@
 """Closed-form alpha matting, solved exactly and directly for the unknown pixels.
 
-In every 3×3 window alpha is taken to be a linear function of colour, ``α = a·I + b``, up to an
+In every 3×3 window alpha is taken to be a linear function of colour c, ``α = a·c + b``, up to an
 error that is kept small, and ``ε |a|²`` with it. With a and b eliminated, what is left to
 minimise is ``αᵀ L α``, where L, the matting Laplacian, is a sum over all windows, see
 :mod:`.laplacian`. The known alphas are given, so the unknown ones solve

@@ -149,16 +149,16 @@ def assemble_window(
         vectors[i, 0] = r
         vectors[i, 1] = g
         vectors[i, 2] = b
-    r00 = 1 / np.sqrt(rr)
-    r10 = gr * r00
-    r20 = br * r00
-    r11 = 1 / np.sqrt(gg - r10 * r10)
-    r21 = (bg - r20 * r10) * r11
-    r22 = 1 / np.sqrt(bb - r20 * r20 - r21 * r21)
+    g00 = 1 / np.sqrt(rr)
+    g10 = gr * g00
+    g20 = br * g00
+    g11 = 1 / np.sqrt(gg - g10 * g10)
+    g21 = (bg - g20 * g10) * g11
+    g22 = 1 / np.sqrt(bb - g20 * g20 - g21 * g21)
     for i in range(9):
-        u = vectors[i, 0] * r00
-        v = (vectors[i, 1] - r10 * u) * r11
-        w = (vectors[i, 2] - r20 * u - r21 * v) * r22
+        u = vectors[i, 0] * g00
+        v = (vectors[i, 1] - g10 * u) * g11
+        w = (vectors[i, 2] - g20 * u - g21 * v) * g22
         vectors[i, 0] = u
         vectors[i, 1] = v
         vectors[i, 2] = w

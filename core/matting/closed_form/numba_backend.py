@@ -1,9 +1,9 @@
 """The loops of :mod:`.loops_symbolic` and :mod:`.loops_numeric`, compiled with numba.
 
-Importing numba takes a second, loading compiled code from its cache another, and compiling
-anew ten. Nobody waits for it: it happens in the background, and :mod:`.choice` lends numpy
-until :func:`compiled` has something to give. Who has little to solve is not slowed down by it:
-see :func:`expect`.
+Importing numba and loading compiled code from its cache takes a second, compiling anew more than
+ten. Nobody waits for it: it happens in the background, and :mod:`.choice` lends numpy until
+:func:`compiled` has something to give. Who has little to solve is not slowed down by it: see
+:func:`expect`.
 
 numba keeps the compiled code in ``__pycache__`` beside this file, where that cannot be written
 in the user's cache folder, or where ``NUMBA_CACHE_DIR`` says. Without any such place the code

@@ -215,7 +215,7 @@ def test_loops_and_numpy_analyse_the_same(monkeypatch):
     assert np.array_equal(np.sort(a.pixels), np.flatnonzero(trimap == 0.5))
 
 
-def test_a_cut_lies_between_what_it_separates():
+def test_a_separator_lies_between_what_it_separates():
     symbolic = analyse(ring(60, 12, 25), numpy_backend, np.zeros(1, np.uint8))
     touched = symbolic.position[symbolic.windows[:, None] + window_offsets(60)]
     node_of = np.repeat(
