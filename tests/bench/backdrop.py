@@ -293,10 +293,10 @@ def large_picture(cutouts: list[Cutout], side: int) -> np.ndarray:
 
 
 def print_speed(cutouts: list[Cutout], folder: Path) -> None:
-    from rembg_sessions.core.matting.closed_form.compiled import wait_for_kernels
+    from rembg_sessions.core.matting.closed_form.numba_backend import wait_until_compiled
 
     print("\ntime, warm; peak memory of a fresh process with the picture and the answer")
-    wait_for_kernels()
+    wait_until_compiled()
     for side, rounds, seconds, megabytes in ((1024, 15, 0.06, None), (4096, 5, 1.2, 1500)):
         image = large_picture(cutouts, side)
         backdrop.solve(image)  # loads what is loaded on first use

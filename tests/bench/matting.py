@@ -6,7 +6,7 @@ FOLDER holds photos and rembg's own cut-outs of them: ``NAME.jpg`` and
 ``NAME.rembg-u2net.png``, and the lemur with its true alpha and foreground.
 
 Speed: whole cut-outs (trimap, alpha, colours) of photos resized to each longer side, two
-threads, kernels compiled. Masks are as coarse as those of a network that sees 320×320.
+threads, compiled. Masks are as coarse as those of a network that sees 320×320.
 Memory: peak that one cut-out adds, in a fresh process each.
 Colours: subjects with known alpha and foreground are put over new backgrounds, cut out of
 those, and put over three plain colours; the mean error of what one then sees, in levels.
@@ -126,10 +126,10 @@ def speed(folder: Path, sizes: list[int], rounds: int, photos: list[str]) -> Non
 
 
 def warm_up(functions: dict[str, Callable[[Case], Image.Image]], case: Case) -> None:
-    """Load what is loaded on first use, and let kernels be compiled in the background."""
-    from rembg_sessions.core.matting.closed_form.compiled import wait_for_kernels
+    """Load what is loaded on first use, and wait for compiled code."""
+    from rembg_sessions.core.matting.closed_form.numba_backend import wait_until_compiled
 
-    wait_for_kernels()
+    wait_until_compiled()
     for run in functions.values():
         run(case)
 

@@ -1,6 +1,6 @@
-"""Closed-form alpha matting, solved exactly and directly on the unknown band.
+"""Closed-form alpha matting, solved exactly and directly for the unknown pixels.
 
-In every 3×3 window alpha is taken to be a linear function of colour, ``α = a·I + b``, up to an
+In every 3×3 window alpha is taken to be a linear function of colour c, ``α = a·c + b``, up to an
 error that is kept small, and ``ε |a|²`` with it. With a and b eliminated, what is left to
 minimise is ``αᵀ L α``, where L, the matting Laplacian, is a sum over all windows, see
 :mod:`.laplacian`. The known alphas are given, so the unknown ones solve
@@ -10,12 +10,8 @@ minimise is ``αᵀ L α``, where L, the matting Laplacian, is a sum over all wi
 Only windows that touch an unknown pixel take part. ``L_UU`` is sparse, symmetric and positive
 definite: any unknown pixel is joined to a known one by windows, if there is a known one at all.
 It is factored as ``RᵀR`` without ever being assembled (multifrontal Cholesky), in the order of
-nested dissection, and solved by substitution. The parts:
-
-- :mod:`.dissection` orders the pixels and predicts memory and operations,
-- :mod:`.cholesky` runs the factorisation on threads,
-- :mod:`.ordering` and :mod:`.kernels` hold the inner loops, which :mod:`.compiled` compiles in
-  the background; :mod:`.elimination` does the same in numpy until that is done.
+nested dissection, and solved by substitution. The README explains it step by step, with an
+example and a table of the modules.
 
 References
 ----------
@@ -29,13 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import RembgSessionsError
 from ...machine import free_memory
-from .compiled import expect
-from .numeric import fastest, solve, thread_count, watched
-from .symbolic import plan
+from .backend import Bytes, Singles
+from .cancel import run_watched
+from .choice import fastest
+from .memory import predict_memory
+from .numba_backend import expect
+from .numeric import solve, thread_count
+from .symbolic import analyse
 
 
 class BudgetError(RembgSessionsError, MemoryError):
@@ -57,13 +56,13 @@ class BudgetError(RembgSessionsError, MemoryError):
 
 
 def estimate_alpha_closed_form(
-    image: NDArray[np.uint8],
-    trimap: NDArray[np.float32],
-    mask: NDArray[np.float32] | None = None,
+    image: Bytes,
+    trimap: Singles,
+    mask: Singles | None = None,
     *,
     on_step: Callable[[], None] | None = None,
     memory: int | None = None,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Estimate alpha with closed-form matting, ε = 1e-7, 3×3 windows.
 
     The result is the same for any number of threads. It differs by less than 1e-5 between
@@ -102,18 +101,18 @@ def estimate_alpha_closed_form(
     expect(int(np.count_nonzero(is_unknown)))
     del is_unknown
 
-    def work(stopped: NDArray[np.uint8]) -> None:
-        with fastest(stopped) as code:
-            band = plan(trimap, code, stopped)
+    def work(stopped: Bytes) -> None:
+        with fastest(stopped) as backend:
+            symbolic = analyse(trimap, backend, stopped)
         threads = thread_count()
-        need = band.memory(threads)
+        need = predict_memory(symbolic, threads)
         budget = memory
         if budget is None:
             budget = free_memory() // 4
         if need > budget:
             raise BudgetError(need, budget)
-        solution = solve(band, image, stopped, threads)
-        alpha.reshape(-1)[band.pixels] = np.clip(solution, 0, 1)
+        solution = solve(symbolic, image, stopped, threads)
+        alpha.reshape(-1)[symbolic.pixels] = np.clip(solution, 0, 1)
 
-    watched(work, on_step)
+    run_watched(work, on_step)
     return alpha

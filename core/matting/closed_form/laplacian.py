@@ -1,9 +1,9 @@
 """The matting Laplacian of closed-form matting, window by window.
 
 Each 3×3 window k adds ``L_k = I − V Vᵀ`` to the rows and columns of its nine pixels, where
-``V = [W, 1/3]`` and ``W = C R⁻ᵀ`` are the centred colours C (9, 3) whitened by the Cholesky
-factor R of ``CᵀC + ε I``. Nothing is inverted, so ``L_k`` has no eigenvalue below zero, not
-even in windows whose colours lie on one line.
+``V = [W, 1/3]`` and ``W = C G⁻ᵀ`` are the centred colours C (9, 3) whitened by the Cholesky
+factor G of ``CᵀC + ε I = G Gᵀ``. Nothing is inverted, so ``L_k`` has no eigenvalue below zero,
+not even in windows whose colours lie on one line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import SCALED_EPSILON
+from .backend import Bytes, Floats
+from .loops_numeric import SCALED_EPSILON
 
 
-def window_vectors(
-    image: NDArray[np.uint8], width: int, centres: NDArray[np.integer[Any]]
-) -> NDArray[np.float64]:
+def window_vectors(image: Bytes, width: int, centres: NDArray[np.integer[Any]]) -> Floats:
     """Return V of K windows, so that each adds ``I − V Vᵀ`` to the matting Laplacian.
 
     Parameters
@@ -44,18 +43,18 @@ def window_vectors(
     vectors = np.empty((len(centres), 9, 4))
     u, v, w = vectors[..., 0], vectors[..., 1], vectors[..., 2]
 
-    def dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    def dot(a: Floats, b: Floats) -> Floats:
         return np.einsum("kp,kp->k", a, b)[:, None]
 
-    # R row by row; each column of W as soon as its row of R is known
-    r00 = np.sqrt(dot(r, r) + SCALED_EPSILON)
-    r10, r20 = dot(g, r) / r00, dot(b, r) / r00
-    r11 = np.sqrt(dot(g, g) + SCALED_EPSILON - r10 * r10)
-    r21 = (dot(b, g) - r20 * r10) / r11
-    r22 = np.sqrt(dot(b, b) + SCALED_EPSILON - r20 * r20 - r21 * r21)
-    np.divide(r, r00, out=u)
-    np.divide(g - r10 * u, r11, out=v)
-    np.divide(b - r20 * u - r21 * v, r22, out=w)
+    # G row by row; each column of W as soon as its row of G is known
+    g00 = np.sqrt(dot(r, r) + SCALED_EPSILON)
+    g10, g20 = dot(g, r) / g00, dot(b, r) / g00
+    g11 = np.sqrt(dot(g, g) + SCALED_EPSILON - g10 * g10)
+    g21 = (dot(b, g) - g20 * g10) / g11
+    g22 = np.sqrt(dot(b, b) + SCALED_EPSILON - g20 * g20 - g21 * g21)
+    np.divide(r, g00, out=u)
+    np.divide(g - g10 * u, g11, out=v)
+    np.divide(b - g20 * u - g21 * v, g22, out=w)
     vectors[..., 3] = 1 / 3
     return vectors
 

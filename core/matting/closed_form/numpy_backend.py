@@ -1,6 +1,6 @@
-"""Closed-form matting's inner loops in numpy, for as long as there is no compiled code.
+"""The solver's inner loops in numpy, for as long as there is no compiled code.
 
-The functions do the same as those of :mod:`.ordering` and :mod:`.kernels`, with the same arguments.
+The module is itself a :class:`.backend.Backend`, where its functions are documented.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import BACKGROUND, BOUNDARY, FACTOR, FIRST, PIXEL, TINY, WINDOW
+from .backend import Bytes, Floats, Ints, Longs, Singles
 from .laplacian import window_offsets, window_vectors
-from .ordering import dissect
+from .loops_numeric import BACKGROUND, BORDER, FACTOR, FIRST, PIXEL, TINY, WINDOW
+from .loops_symbolic import nested_dissection
+from .tree import children
 
-__all__ = ["LEAF", "dissect", "factor", "find_boundaries", "find_windows", "substitute"]
+__all__ = [
+    "LEAF",
+    "back_substitute",
+    "factorise",
+    "find_borders",
+    "find_windows",
+    "nested_dissection",
+]
 
-Bytes = NDArray[np.uint8]
-Ints = NDArray[np.int32]
-Longs = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-# Patches of at most so many pixels are not cut further: numpy costs by the call.
-LEAF = 96
+# numpy costs by the call, so that larger patches are faster.
+LEAF: int = 96
 # windows whose matrices are held at a time
 _CHUNK = 4096
 # Products of matrices up to this size OpenBLAS computes without threads of its own. These cost
@@ -31,10 +35,10 @@ _TILE = 64
 
 
 def find_windows(
-    rows: Ints, columns: Ints, height: int, width: int, start: Longs, stopped: Bytes
+    rows: Ints, columns: Ints, height: int, width: int, pixel_start: Longs, stopped: Bytes
 ) -> tuple[Ints, Longs]:
-    """List the windows that touch unknown pixels, each with the node that meets it first."""
-    owner = np.full(height * width, -1, np.int32)
+    """See :meth:`.backend.Backend.find_windows`."""
+    owner = np.full(height * width, -1, np.int32)  # a window's first pixel to be eliminated
     # backwards, because of several values for one place the last one stays
     for low in range((len(rows) - 1) // _CHUNK * _CHUNK, -1, -_CHUNK):
         if stopped[0]:
@@ -48,101 +52,99 @@ def find_windows(
     windows = np.flatnonzero(owner >= 0)
     owner = owner[windows]
     order = np.argsort(owner, kind="stable")
-    return windows[order].astype(np.int32), np.searchsorted(owner[order], start)
+    return windows[order].astype(np.int32), np.searchsorted(owner[order], pixel_start)
 
 
-def find_boundaries(
-    start: Longs,
+def find_borders(
+    pixel_start: Longs,
     first: Longs,
     windows: Ints,
-    ends: Longs,
+    window_start: Longs,
     position: Ints,
     width: int,
     stopped: Bytes,
 ) -> tuple[Ints, Longs]:
-    """List for every node the later pixels that its subtree interacts with, in order."""
-    count = start[-1]
+    """See :meth:`.backend.Backend.find_borders`."""
+    count = pixel_start[-1]
     offsets = window_offsets(width)
     found: list[Ints] = []
     for node in range(len(first)):
         if stopped[0]:
             break
-        touched = position[windows[ends[node] : ends[node + 1], None] + offsets].ravel()
+        own = windows[window_start[node] : window_start[node + 1], None]
+        touched = position[own + offsets].ravel()
         parts = [touched[touched < count]]
-        parts += [found[child] for child in _children(node, first)]
-        bound = np.unique(np.concatenate(parts))
-        found.append(bound[np.searchsorted(bound, start[node + 1]) :])
-    stops = np.concatenate(([0], np.cumsum([len(bound) for bound in found])))
-    return np.concatenate([*found, np.empty(0, np.int32)]), stops
+        parts += [found[child] for child in children(node, first)]
+        border = np.unique(np.concatenate(parts))
+        found.append(border[np.searchsorted(border, pixel_start[node + 1]) :])
+    border_start = np.concatenate(([0], np.cumsum([len(border) for border in found])))
+    return np.concatenate([*found, np.empty(0, np.int32)]), border_start
 
 
-def factor(
+def factorise(
     begin: int,
     end: int,
     nodes: Longs,
-    bounds: Ints,
+    borders: Ints,
     windows: Ints,
     position: Ints,
     image: Bytes,
     width: int,
-    factors: NDArray[np.float32],
-    right: Floats,
+    factor: Singles,
+    rhs: Floats,
     stack: Floats,
-    work: Floats,
+    workspace: Floats,
     stopped: Bytes,
 ) -> int:
-    """Eliminate the nodes from ``begin`` to ``end``, whose updates end up on the stack.
-
-    Returns the height of the stack, or -1 when stopped.
-    """
+    """See :meth:`.backend.Backend.factorise`; ``workspace`` is not used."""
     count = nodes[-1, PIXEL]
     offsets = window_offsets(width)
-    place = np.empty(count + 2, np.intp)
+    first = nodes[:, FIRST]
+    local = np.empty(count + 2, np.intp)  # row in the current front of each position
     updates: dict[int, Floats] = {}
     height = 0
-    for child in reversed(_children(begin, nodes[:, FIRST])):
-        size = _bound(child, nodes, bounds).size
-        updates[child] = np.zeros((size, size + 1))
+    for child in reversed(children(begin, first)):
+        size = _border(child, nodes, borders).size
+        update = updates[child] = np.zeros((size, size + 1))
         for i in range(size):
-            updates[child][i, i:] = stack[height : height + size + 1 - i]
+            update[i, i:] = stack[height : height + size + 1 - i]
             height += size + 1 - i
-        updates[child][:, :size] += np.triu(updates[child][:, :size], 1).T
+        update[:, :size] += np.triu(update[:, :size], 1).T
     low = high = 0
-    values, where = np.empty(0), np.empty(0, np.int32)
+    values, positions = np.empty(0), np.empty(0, np.int32)
     for node in range(begin, end):
         if stopped[0]:
             return -1
         pixel = nodes[node, PIXEL]
-        inner = nodes[node + 1, PIXEL] - pixel
-        bound = _bound(node, nodes, bounds)
-        size = inner + bound.size
-        place[pixel : pixel + inner] = np.arange(inner)
-        place[bound] = np.arange(inner, size)
-        place[count:] = size + 1, size  # known pixels: of the background, of the foreground
+        pivots = nodes[node + 1, PIXEL] - pixel
+        border = _border(node, nodes, borders)
+        size = pivots + border.size
+        local[pixel : pixel + pivots] = np.arange(pivots)
+        local[border] = np.arange(pivots, size)
+        local[count:] = size + 1, size  # known pixels: of the background, of the foreground
         span = size + 2
         window, after = nodes[node, WINDOW], nodes[node + 1, WINDOW]
         if after > high:
             low, high = window, max(after, min(window + _CHUNK, nodes[end, WINDOW]))
             vectors = window_vectors(image, width, windows[low:high])
             values = np.eye(9) - vectors @ vectors.transpose(0, 2, 1)
-            where = position[windows[low:high, None] + offsets]
-            where = np.where(where < count, where, where - (BACKGROUND - count))
-        local = place[where[window - low : after - low]]
-        index = (local[:, :, None] * span + local[:, None, :]).ravel()
+            positions = position[windows[low:high, None] + offsets]
+            positions = np.where(positions < count, positions, positions - (BACKGROUND - count))
+        relative = local[positions[window - low : after - low]]
+        index = (relative[:, :, None] * span + relative[:, None, :]).ravel()
         own = values[window - low : after - low].ravel()
         entries = np.bincount(index, own, span * span).astype(np.float64)  # int64 if empty
         front = entries.reshape(span, span)[:size, : size + 1]
         front[:, size] *= -1
-        for child in _children(node, nodes[:, FIRST]):
-            lower = place[_bound(child, nodes, bounds)]
-            front[lower[:, None], np.append(lower, size)] += updates.pop(child)
-        if not _eliminate(front, inner, stopped):
+        for child in children(node, first):
+            relative = local[_border(child, nodes, borders)]
+            front[relative[:, None], np.append(relative, size)] += updates.pop(child)
+        if not _eliminate_pivots(front, pivots, stopped):
             return -1
-        factors[nodes[node, FACTOR] : nodes[node + 1, FACTOR]] = front[:inner, :size][
-            _upper(inner, size)
-        ]
-        right[pixel : pixel + inner] = front[:inner, size]
-        updates[node] = front[inner:, inner:].copy()
+        rows = front[:pivots, :size][_upper(pivots, size)]
+        factor[nodes[node, FACTOR] : nodes[node + 1, FACTOR]] = rows
+        rhs[pixel : pixel + pivots] = front[:pivots, size]
+        updates[node] = front[pivots:, pivots:].copy()
     height = 0
     for update in updates.values():
         for i, row in enumerate(update):
@@ -151,16 +153,16 @@ def factor(
     return height
 
 
-def _eliminate(front: Floats, inner: int, stopped: Bytes) -> bool:
-    """Factor the first rows as R of RᵀR, and subtract from the others what they explain.
+def _eliminate_pivots(front: Floats, pivots: int, stopped: Bytes) -> bool:
+    """Replace a front's first ``pivots`` rows by those of R, the others by the update matrix.
 
-    Only the upper triangle is right, before and after.
+    Only the upper triangle is right, before and after. Returns False if stopped.
     """
     size, width = front.shape
-    for low in range(0, inner, _TILE):
+    for low in range(0, pivots, _TILE):
         if stopped[0]:
             return False
-        high = min(low + _TILE, inner)
+        high = min(low + _TILE, pivots)
         block = front[low:high, low:high].T
         lower = _lower_factor(block)
         front[low:high, low:high] = lower.T
@@ -176,7 +178,8 @@ def _eliminate(front: Floats, inner: int, stopped: Bytes) -> bool:
     return True
 
 
-def _lower_factor(block: NDArray[Any]) -> NDArray[Any]:
+def _lower_factor(block: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the Cholesky factor of a symmetric block, of which the lower triangle is read."""
     lift = TINY * np.eye(len(block))
     while True:
         try:
@@ -186,45 +189,36 @@ def _lower_factor(block: NDArray[Any]) -> NDArray[Any]:
             lift *= 10
 
 
-def _upper(inner: int, size: int) -> NDArray[np.bool_]:
-    return np.arange(size) >= np.arange(inner)[:, None]
-
-
-def substitute(
+def back_substitute(
     begin: int,
     end: int,
     nodes: Longs,
-    bounds: Ints,
-    factors: NDArray[np.float32],
-    right: Floats,
+    borders: Ints,
+    factor: Singles,
+    rhs: Floats,
     stopped: Bytes,
 ) -> None:
-    """Replace the right-hand side by the solution, in the nodes from ``end`` to ``begin``."""
+    """See :meth:`.backend.Backend.back_substitute`."""
     for node in range(end - 1, begin - 1, -1):
         if stopped[0]:
             return
         pixel = nodes[node, PIXEL]
-        inner = nodes[node + 1, PIXEL] - pixel
-        bound = _bound(node, nodes, bounds)
-        rows = np.zeros((inner, inner + bound.size))
-        rows[_upper(*rows.shape)] = factors[nodes[node, FACTOR] : nodes[node + 1, FACTOR]]
-        known = np.concatenate((right[pixel : pixel + inner], right[bound]))
-        for low in range((inner - 1) // _TILE * _TILE, -1, -_TILE):
-            high = min(low + _TILE, inner)
+        pivots = nodes[node + 1, PIXEL] - pixel
+        border = _border(node, nodes, borders)
+        rows = np.zeros((pivots, pivots + border.size))
+        rows[_upper(*rows.shape)] = factor[nodes[node, FACTOR] : nodes[node + 1, FACTOR]]
+        known = np.concatenate((rhs[pixel : pixel + pivots], rhs[border]))
+        for low in range((pivots - 1) // _TILE * _TILE, -1, -_TILE):
+            high = min(low + _TILE, pivots)
             known[low:high] -= np.einsum("ij,j->i", rows[low:high, high:], known[high:])
             known[low:high] = np.linalg.solve(rows[low:high, low:high], known[low:high])
-        right[pixel : pixel + inner] = known[:inner]
+        rhs[pixel : pixel + pivots] = known[:pivots]
 
 
-def _children(node: int, first: Longs) -> list[int]:
-    """Return a node's children, the last one first."""
-    found: list[int] = []
-    child = node - 1
-    while child >= first[node]:
-        found.append(child)
-        child = int(first[child]) - 1
-    return found
+def _upper(pivots: int, size: int) -> NDArray[np.bool_]:
+    """Return which entries of a front's first rows belong to R."""
+    return np.arange(size) >= np.arange(pivots)[:, None]
 
 
-def _bound(node: int, nodes: Longs, bounds: Ints) -> Ints:
-    return bounds[nodes[node, BOUNDARY] : nodes[node + 1, BOUNDARY]]
+def _border(node: int, nodes: Longs, borders: Ints) -> Ints:
+    return borders[nodes[node, BORDER] : nodes[node + 1, BORDER]]

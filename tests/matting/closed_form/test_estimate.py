@@ -10,13 +10,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rembg_sessions.core.matting.closed_form import compiled, kernels, ordering
-from rembg_sessions.core.matting.closed_form import estimate as closed_form
-from rembg_sessions.core.matting.closed_form import numeric as cholesky
-from rembg_sessions.core.matting.closed_form import numpy_backend as elimination
+from rembg_sessions.core.matting.closed_form import (
+    choice,
+    estimate,
+    loops_numeric,
+    loops_symbolic,
+    numba_backend,
+    numpy_backend,
+    tree,
+)
+from rembg_sessions.core.matting.closed_form.cancel import StoppedError
 from rembg_sessions.core.matting.closed_form.estimate import BudgetError, estimate_alpha_closed_form
 from rembg_sessions.core.matting.closed_form.laplacian import window_offsets, window_vectors
-from rembg_sessions.core.matting.closed_form.symbolic import StoppedError, plan
+from rembg_sessions.core.matting.closed_form.memory import predict_memory
+from rembg_sessions.core.matting.closed_form.numeric import solve
+from rembg_sessions.core.matting.closed_form.symbolic import analyse
 
 # Errors in levels of 8 bit; the issue allows 1. Measured: 8e-5 at most.
 EXACT = 1e-3
@@ -104,24 +112,24 @@ def picture(kind, shape=(40, 40)):
 
 
 # the loops, as plain Python
-LOOPS = SimpleNamespace(**{**vars(ordering), **vars(kernels)})
+LOOPS = SimpleNamespace(**{**vars(loops_symbolic), **vars(loops_numeric)})
 KINDS = ("colour noise", "grey noise", "black and white noise", "stars", "stripes", "grey ramp")
 
 
 @pytest.fixture(autouse=True)
 def in_numpy(monkeypatch):
     """Keep the compiler out of all tests but those that ask for it."""
-    monkeypatch.setattr(cholesky, "kernels", lambda: None)
+    monkeypatch.setattr(choice, "compiled", lambda: None)
 
 
 @pytest.fixture(params=["numpy", "loops"])
-def code(request, monkeypatch):
+def backend(request, monkeypatch):
     """Solve in numpy, or with the loops that are meant for the compiler, in many small nodes."""
-    monkeypatch.setattr(elimination, "LEAF", 8)
+    monkeypatch.setattr(numpy_backend, "LEAF", 8)
     monkeypatch.setattr(LOOPS, "LEAF", 8)
-    monkeypatch.setattr("rembg_sessions.core.matting.closed_form.symbolic._SMALL", 100)
-    chosen = elimination if request.param == "numpy" else LOOPS
-    monkeypatch.setattr(cholesky, "kernels", lambda: chosen)
+    monkeypatch.setattr(tree, "_SMALL", 100)
+    chosen = numpy_backend if request.param == "numpy" else LOOPS
+    monkeypatch.setattr(choice, "compiled", lambda: chosen)
     return chosen
 
 
@@ -142,7 +150,7 @@ def test_it_is_exact(kind):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_trimap_is_solved_by_both_codes(code, seed):
+def test_any_trimap_is_solved_by_both_backends(backend, seed):
     rng = np.random.default_rng(seed)
     shape = [(3, 3), (3, 19), (17, 3), (9, 9), (5, 14), (12, 11)][seed]
     # scattered, up to the rim and into the corners
@@ -191,62 +199,64 @@ def test_windows_have_no_negative_eigenvalue():
     assert window_offsets(40).tolist() == [-41, -40, -39, -1, 0, 1, 39, 40, 41]
 
 
-# -- both codes, any number of threads --------------------------------------------------------
+# -- both backends, any number of threads -----------------------------------------------------
 
 
-def test_loops_and_numpy_plan_the_same(monkeypatch):
-    monkeypatch.setattr(elimination, "LEAF", LOOPS.LEAF)
+def test_loops_and_numpy_analyse_the_same(monkeypatch):
+    monkeypatch.setattr(numpy_backend, "LEAF", LOOPS.LEAF)
     trimap, go_on = ring(60, 12, 25), np.zeros(1, np.uint8)
-    a, b = plan(trimap, LOOPS, go_on), plan(trimap, elimination, go_on)
-    for name in ("pixels", "position", "bounds", "nodes"):
+    a, b = analyse(trimap, LOOPS, go_on), analyse(trimap, numpy_backend, go_on)
+    for name in ("pixels", "position", "borders", "nodes"):
         assert np.array_equal(getattr(a, name), getattr(b, name)), name
     for node in range(len(a.nodes) - 1):
-        part = slice(*a.nodes[node : node + 2, kernels.WINDOW])
+        part = slice(*a.nodes[node : node + 2, loops_numeric.WINDOW])
         assert set(a.windows[part]) == set(b.windows[part])
-    assert a.tasks == b.tasks and a.memory(2) == b.memory(2) > 4 * a.factors
+    assert a.tasks == b.tasks and predict_memory(a, 2) == predict_memory(b, 2) > 4 * a.factor_size
     assert np.array_equal(np.sort(a.pixels), np.flatnonzero(trimap == 0.5))
 
 
-def test_a_cut_lies_between_what_it_separates():
-    band = plan(ring(60, 12, 25), elimination, np.zeros(1, np.uint8))
-    touched = band.position[band.windows[:, None] + window_offsets(60)]
-    node_of = np.repeat(np.arange(len(band.nodes) - 1), np.diff(band.nodes[:, kernels.PIXEL]))
-    first = band.nodes[:, kernels.FIRST]
+def test_a_separator_lies_between_what_it_separates():
+    symbolic = analyse(ring(60, 12, 25), numpy_backend, np.zeros(1, np.uint8))
+    touched = symbolic.position[symbolic.windows[:, None] + window_offsets(60)]
+    node_of = np.repeat(
+        np.arange(len(symbolic.nodes) - 1), np.diff(symbolic.nodes[:, loops_numeric.PIXEL])
+    )
+    first = symbolic.nodes[:, loops_numeric.FIRST]
     for window in touched:
         unknown = np.sort(node_of[window[window < len(node_of)]])
         # of two nodes in one window, the earlier lies in the subtree of the later
         assert (first[unknown[1:]] <= unknown[:-1]).all()
 
 
-@pytest.mark.parametrize("code_name", ["numpy", "compiled"])
-def test_the_number_of_threads_changes_nothing(code_name, monkeypatch):
-    monkeypatch.setattr("rembg_sessions.core.matting.closed_form.symbolic._SMALL", 1000)
-    if code_name == "compiled":
+@pytest.mark.parametrize("name", ["numpy", "compiled"])
+def test_the_number_of_threads_changes_nothing(name, monkeypatch):
+    monkeypatch.setattr(tree, "_SMALL", 1000)
+    if name == "compiled":
         pytest.importorskip("numba")
-        built = compiled.wait_for_kernels(120)
+        built = numba_backend.wait_until_compiled(120)
         assert built is not None
-        monkeypatch.setattr(cholesky, "kernels", lambda: built)
+        monkeypatch.setattr(choice, "compiled", lambda: built)
     image, trimap = picture("colour noise", (90, 90)), ring(90, 20, 40)
     results = []
     for threads in (1, 2, 5):
-        monkeypatch.setattr(closed_form, "thread_count", lambda threads=threads: threads)
+        monkeypatch.setattr(estimate, "thread_count", lambda threads=threads: threads)
         results.append(estimate_alpha_closed_form(image, trimap))
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
-    monkeypatch.setattr(cholesky, "kernels", lambda: None)
+    monkeypatch.setattr(choice, "compiled", lambda: None)
     assert levels(results[0], estimate_alpha_closed_form(image, trimap)) < EXACT
 
 
 def test_compiled_code_takes_over_in_the_middle(monkeypatch):
-    monkeypatch.setattr("rembg_sessions.core.matting.closed_form.symbolic._SMALL", 1000)
+    monkeypatch.setattr(tree, "_SMALL", 1000)
     calls = []
 
-    def factor(*arguments):
+    def factorise(*arguments):
         calls.append("loops")
-        return elimination.factor(*arguments)
+        return numpy_backend.factorise(*arguments)
 
-    loops = SimpleNamespace(factor=factor, substitute=elimination.substitute)
+    loops = SimpleNamespace(factorise=factorise, back_substitute=numpy_backend.back_substitute)
     asked = iter(range(1000))
-    monkeypatch.setattr(cholesky, "kernels", lambda: loops if next(asked) > 8 else None)
+    monkeypatch.setattr(choice, "compiled", lambda: loops if next(asked) > 8 else None)
     image, trimap = picture("colour noise"), ring()
     alpha = estimate_alpha_closed_form(image, trimap)
     assert calls
@@ -280,7 +290,7 @@ def test_trimaps_of_one_kind_come_back(value):
 
 @pytest.mark.parametrize("known", [0, 1])
 @pytest.mark.parametrize("kind", ["colour noise", "stripes"])
-def test_with_one_side_only_alpha_is_that_side(code, known, kind):
+def test_with_one_side_only_alpha_is_that_side(backend, known, kind):
     trimap = np.full((9, 12), 0.5, np.float32)
     trimap[0, 0] = known
     alpha = estimate_alpha_closed_form(picture(kind, (9, 12)), trimap)
@@ -301,7 +311,7 @@ def test_several_regions_do_not_disturb_each_other():
 
 
 def test_the_budget_is_checked_before_factoring(monkeypatch):
-    monkeypatch.setattr(elimination, "factor", None)
+    monkeypatch.setattr(numpy_backend, "factorise", None)
     with pytest.raises(BudgetError, match=r"needs \d+ MiB .* may use 0 MiB") as caught:
         estimate_alpha_closed_form(picture("stars"), ring(), memory=1000)
     assert caught.value.budget == 1000 < caught.value.need < 1e8
@@ -309,20 +319,20 @@ def test_the_budget_is_checked_before_factoring(monkeypatch):
 
 
 def test_a_quarter_of_the_free_memory_is_the_budget(monkeypatch):
-    monkeypatch.setattr(closed_form, "free_memory", lambda: 4000)
+    monkeypatch.setattr(estimate, "free_memory", lambda: 4000)
     with pytest.raises(BudgetError) as caught:
         estimate_alpha_closed_form(picture("stars"), ring())
     assert caught.value.budget == 1000
-    monkeypatch.setattr(closed_form, "free_memory", lambda: 0)  # told, and none
+    monkeypatch.setattr(estimate, "free_memory", lambda: 0)  # told, and none
     with pytest.raises(BudgetError, match="may use 0 MiB"):
         estimate_alpha_closed_form(picture("stars"), ring())
 
 
 def test_the_need_grows_with_the_band():
     go_on = np.zeros(1, np.uint8)
-    small, large = (plan(ring(80, 20, outer), elimination, go_on) for outer in (25, 38))
-    assert large.memory(2) > small.memory(2)
-    assert large.memory(8) > large.memory(1)
+    small, large = (analyse(ring(80, 20, outer), numpy_backend, go_on) for outer in (25, 38))
+    assert predict_memory(large, 2) > predict_memory(small, 2)
+    assert predict_memory(large, 8) > predict_memory(large, 1)
     assert large.operations > 2 * small.operations
 
 
@@ -346,29 +356,29 @@ def test_a_step_may_cancel(after, monkeypatch):
         if len(steps) > after and (after == 0 or entered.is_set()):
             raise Cancelled
 
-    monkeypatch.setattr(elimination, "factor", slow)
+    monkeypatch.setattr(numpy_backend, "factorise", slow)
     with pytest.raises(Cancelled):
         estimate_alpha_closed_form(picture("stars"), ring(), on_step=on_step)
     assert set(steps) == {threading.current_thread()}
     assert not [thread for thread in threading.enumerate() if "matting" in thread.name]
 
 
-def test_stopped_work_ends_early(code):
+def test_stopped_work_ends_early(backend):
     stopped = np.ones(1, np.uint8)
     with pytest.raises(StoppedError):
-        plan(ring(), code, stopped)
+        analyse(ring(), backend, stopped)
     go_on = np.zeros(1, np.uint8)
-    band = plan(ring(), code, go_on)
+    symbolic = analyse(ring(), backend, go_on)
     with pytest.raises(StoppedError):
-        cholesky.solve(band, picture("stars"), stopped, 2)
+        solve(symbolic, picture("stars"), stopped, 2)
 
 
 def test_who_waits_for_anothers_numpy_may_cancel():
     def on_step():
         raise Cancelled
 
-    with cholesky.fastest(np.zeros(1, np.uint8)) as code:  # as another solution does
-        assert code is elimination
+    with choice.fastest(np.zeros(1, np.uint8)) as backend:  # as another solution does
+        assert backend is numpy_backend
         with pytest.raises(Cancelled):
             estimate_alpha_closed_form(picture("stars"), ring(), on_step=on_step)
 
@@ -378,13 +388,13 @@ def test_who_waits_for_anothers_numpy_takes_compiled_code_when_it_is_there(monke
     go_on = np.zeros(1, np.uint8)
 
     def wait():
-        with cholesky.fastest(go_on) as code:
-            lent.append(code)
+        with choice.fastest(go_on) as backend:
+            lent.append(backend)
 
-    with cholesky.fastest(go_on):
+    with choice.fastest(go_on):
         waiting = threading.Thread(target=wait)
         waiting.start()
-        monkeypatch.setattr(cholesky, "kernels", lambda: faster)
+        monkeypatch.setattr(choice, "compiled", lambda: faster)
         waiting.join(10)
     assert lent == [faster]
 
@@ -399,6 +409,6 @@ def test_errors_of_the_solver_are_passed_on(monkeypatch):
     def fail(*arguments):
         raise ValueError("broken")
 
-    monkeypatch.setattr(elimination, "factor", fail)
+    monkeypatch.setattr(numpy_backend, "factorise", fail)
     with pytest.raises(ValueError, match=re.escape("broken")):
         estimate_alpha_closed_form(picture("stars"), ring())

@@ -1,109 +1,113 @@
-"""Loops that factor and solve closed-form matting's equations, in the Python that numba compiles.
+"""Numeric factorisation and back substitution in plain loops, for :mod:`.numba_backend`.
 
-Nothing here imports numba or other modules of the package, and everything also runs, very
-slowly, as plain Python. What the arrays hold is explained in :mod:`.dissection`.
+They also run, very slowly, as plain Python. The public functions are documented in
+:mod:`.backend`. What they call, constants included, must stand in this file: numba's cache is
+renewed when this file changes, and does not see changes in others.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Ints = NDArray[np.int32]
-Longs = NDArray[np.int64]
-Singles = NDArray[np.float32]
-Floats = NDArray[np.float64]
+from .backend import Bytes, Floats, Ints, Longs, Singles
 
-# Columns of the table of nodes.
-PIXEL, BOUNDARY, WINDOW, FACTOR, FIRST = range(5)
+# Columns of ``SymbolicFactor.nodes``.
+PIXEL, BORDER, WINDOW, FACTOR, FIRST = range(5)
 # Positions of known pixels, above those of all unknown ones.
 BACKGROUND, FOREGROUND = 2**31 - 2, 2**31 - 1
-# ε of closed-form matting; colours count in ninths of a level, in which C'C is a whole number
+# ε of closed-form matting; colours count in ninths of a level, so that CᵀC is a whole number
 SCALED_EPSILON = 1e-7 * (9 * 255) ** 2
 # far below what ε leaves, far above zero: rounding must not turn a pivot negative
 TINY = 1e-15
-# rows and columns of a front that are worked on while they lie in the nearest cache
+# Rows and columns of a front that are worked on while they lie in the nearest cache, and the
+# distance between rows copied there; no power of two, which would map them to the same lines.
 PANEL, TILE = 32, 128
 STRIDE = TILE + 8
 
 
-def factor(
+def factorise(
     begin: int,
     end: int,
     nodes: Longs,
-    bounds: Ints,
+    borders: Ints,
     windows: Ints,
     position: Ints,
     image: Bytes,
     width: int,
-    factors: Singles,
-    right: Floats,
+    factor: Singles,
+    rhs: Floats,
     stack: Floats,
-    work: Floats,
+    workspace: Floats,
     stopped: Bytes,
 ) -> int:
-    """Eliminate the nodes from ``begin`` to ``end``, whose updates end up on the stack.
-
-    Returns the height of the stack, or -1 when stopped.
-    """
-    place = np.empty(nodes[-1, PIXEL], np.int32)  # of a position in the current front
+    """See :meth:`.backend.Backend.factorise`."""
+    local = np.empty(nodes[-1, PIXEL], np.int32)  # row in the current front of each position
     vectors = np.empty((9, 3))
-    where = np.empty(0, np.int64)
+    relative = np.empty(0, np.int64)  # rows in it of a window's pixels, or of a child's border
     panel = np.zeros((PANEL + 1) * STRIDE)
     height = 0
     child = begin - 1
-    while child >= nodes[begin, FIRST]:  # updates of an earlier call
-        size = nodes[child + 1, BOUNDARY] - nodes[child, BOUNDARY]
+    while child >= nodes[begin, FIRST]:  # update matrices of earlier tasks
+        size = nodes[child + 1, BORDER] - nodes[child, BORDER]
         height += size * (size + 3) // 2
         child = nodes[child, FIRST] - 1
     for node in range(begin, end):
         if stopped[0]:
             return -1
         low = nodes[node, PIXEL]
-        inner = nodes[node + 1, PIXEL] - low
-        bound = bounds[nodes[node, BOUNDARY] : nodes[node + 1, BOUNDARY]]
-        size = inner + len(bound)
-        front = work[: size * (size + 1)].reshape((size, size + 1))
+        pivots = nodes[node + 1, PIXEL] - low
+        border = borders[nodes[node, BORDER] : nodes[node + 1, BORDER]]
+        size = pivots + len(border)
+        front = workspace[: size * (size + 1)].reshape((size, size + 1))
         front[:] = 0
-        if len(where) < max(9, size + 1):
-            where = np.empty(2 * size + 9, np.int64)
-        for k in range(inner):
-            place[low + k] = k
-        for k in range(len(bound)):
-            place[bound[k]] = inner + k
+        if len(relative) < max(9, size + 1):
+            relative = np.empty(2 * size + 9, np.int64)
+        for k in range(pivots):
+            local[low + k] = k
+        for k in range(len(border)):
+            local[border[k]] = pivots + k
         for k in range(nodes[node, WINDOW], nodes[node + 1, WINDOW]):
-            add_window(front, windows[k], width, image, position, place, vectors, where)
+            assemble_window(front, windows[k], width, image, position, local, vectors, relative)
         child = node - 1
         while child >= nodes[node, FIRST]:
-            lower = bounds[nodes[child, BOUNDARY] : nodes[child + 1, BOUNDARY]]
-            height -= len(lower) * (len(lower) + 3) // 2
-            add_update(front, lower, place, where, stack, height)
+            child_border = borders[nodes[child, BORDER] : nodes[child + 1, BORDER]]
+            height -= len(child_border) * (len(child_border) + 3) // 2
+            extend_add(front, child_border, local, relative, stack, height)
             child = nodes[child, FIRST] - 1
-        if not eliminate(front, inner, panel, stopped):
+        if not eliminate_pivots(front, pivots, panel, stopped):
             return -1
         k = nodes[node, FACTOR]
-        for i in range(inner):
-            factors[k : k + size - i] = front[i, i:size]
+        for i in range(pivots):
+            copy_row(front[i, i:size], factor[k:])
             k += size - i
-            right[low + i] = front[i, size]
-        for i in range(inner, size):
-            stack[height : height + size + 1 - i] = front[i, i:]
+            rhs[low + i] = front[i, size]
+        for i in range(pivots, size):
+            copy_row(front[i, i:], stack[height:])
             height += size + 1 - i
     return height
 
 
-def add_window(
+def copy_row(source: Floats, target: Floats | Singles) -> None:
+    """Copy to the beginning of ``target``, which numba compiles faster than an assignment."""
+    for i in range(len(source)):
+        target[i] = source[i]
+
+
+def assemble_window(
     front: Floats,
     centre: int,
     width: int,
     image: Bytes,
     position: Ints,
-    place: Ints,
+    local: Ints,
     vectors: Floats,
-    where: Longs,
+    relative: Longs,
 ) -> None:
-    """Add a window's ``I − V Vᵀ``; known pixels go to the last column, the right-hand side."""
+    """Add a window's ``I − V Vᵀ`` to a front, see :mod:`.laplacian`.
+
+    What belongs to known pixels goes to the last column, the right-hand side. ``vectors`` (9, 3)
+    and ``relative`` (≥ 9,) are room to work in.
+    """
     size = len(front)
     r_sum = 0.0
     g_sum = 0.0
@@ -112,11 +116,11 @@ def add_window(
         pixel = centre + (i // 3 - 1) * width + i % 3 - 1
         p = position[pixel]
         if p == FOREGROUND:
-            where[i] = -1
+            relative[i] = -1
         elif p == BACKGROUND:
-            where[i] = -2
+            relative[i] = -2
         else:
-            where[i] = place[p]
+            relative[i] = local[p]
         r = float(image[pixel, 0])
         g = float(image[pixel, 1])
         b = float(image[pixel, 2])
@@ -145,24 +149,24 @@ def add_window(
         vectors[i, 0] = r
         vectors[i, 1] = g
         vectors[i, 2] = b
-    r00 = 1 / np.sqrt(rr)
-    r10 = gr * r00
-    r20 = br * r00
-    r11 = 1 / np.sqrt(gg - r10 * r10)
-    r21 = (bg - r20 * r10) * r11
-    r22 = 1 / np.sqrt(bb - r20 * r20 - r21 * r21)
+    g00 = 1 / np.sqrt(rr)
+    g10 = gr * g00
+    g20 = br * g00
+    g11 = 1 / np.sqrt(gg - g10 * g10)
+    g21 = (bg - g20 * g10) * g11
+    g22 = 1 / np.sqrt(bb - g20 * g20 - g21 * g21)
     for i in range(9):
-        u = vectors[i, 0] * r00
-        v = (vectors[i, 1] - r10 * u) * r11
-        w = (vectors[i, 2] - r20 * u - r21 * v) * r22
+        u = vectors[i, 0] * g00
+        v = (vectors[i, 1] - g10 * u) * g11
+        w = (vectors[i, 2] - g20 * u - g21 * v) * g22
         vectors[i, 0] = u
         vectors[i, 1] = v
         vectors[i, 2] = w
-        a = where[i]
+        a = relative[i]
         if a >= 0:
             front[a, a] += 8 / 9 - (u * u + v * v + w * w)
         for j in range(i):
-            b = where[j]
+            b = relative[j]
             if a < 0 and b < 0:
                 continue
             value = -1 / 9 - (u * vectors[j, 0] + v * vectors[j, 1] + w * vectors[j, 2])
@@ -174,31 +178,35 @@ def add_window(
                 front[a, size] -= value
 
 
-def add_update(
-    front: Floats, lower: Ints, place: Ints, where: Longs, stack: Floats, k: int
+def extend_add(
+    front: Floats, child_border: Ints, local: Ints, relative: Longs, stack: Floats, k: int
 ) -> None:
-    """Extend-add: a child's update matrix, rows of its upper triangle, and right-hand side."""
+    """Add a child's update matrix, which begins at ``stack[k]``, to the front of its parent."""
     size = len(front)
-    count = len(lower)
+    count = len(child_border)
     for i in range(count):
-        where[i] = place[lower[i]]
-    where[count] = size
+        relative[i] = local[child_border[i]]
+    relative[count] = size
     for i in range(count):
-        row = front[where[i]]
-        columns = where[i : count + 1]
+        row = front[relative[i]]
+        columns = relative[i : count + 1]
         update = stack[k : k + len(columns)]
         for j in range(len(columns)):
             row[columns[j]] += update[j]
         k += len(columns)
 
 
-def eliminate(front: Floats, inner: int, panel: Floats, stopped: Bytes) -> bool:
-    """Factor the first rows as R of RᵀR, and subtract from the others what they explain."""
+def eliminate_pivots(front: Floats, pivots: int, panel: Floats, stopped: Bytes) -> bool:
+    """Replace a front's first ``pivots`` rows by those of R, the others by the update matrix.
+
+    Only the upper triangle is read and written; the last column is the right-hand side.
+    ``panel`` is room to work in. Returns False if stopped.
+    """
     size = len(front)
-    for low in range(0, inner, PANEL):
+    for low in range(0, pivots, PANEL):
         if stopped[0]:
             return False
-        high = min(low + PANEL, inner)
+        high = min(low + PANEL, pivots)
         for begin in range(low, high, 8):
             end = min(begin + 8, high)
             for i in range(begin, end):
@@ -211,25 +219,28 @@ def eliminate(front: Floats, inner: int, panel: Floats, stopped: Bytes) -> bool:
                 a = 1 / np.sqrt(max(row[0], TINY))
                 for j in range(len(row)):
                     row[j] *= a
-            subtract(front, panel, begin, end, end, high)
-        subtract(front, panel, low, high, high, size)
+            subtract_products(front, panel, begin, end, end, high)
+        subtract_products(front, panel, low, high, high, size)
     return True
 
 
-def subtract(front: Floats, panel: Floats, low: int, high: int, top: int, bottom: int) -> None:
-    """Subtract from the rows ``top`` to ``bottom`` what those from ``low`` to ``high`` explain.
+def subtract_products(
+    front: Floats, panel: Floats, low: int, high: int, top: int, bottom: int
+) -> None:
+    """Subtract ``P[:, i]ᵀ P`` from each row i from ``top`` to ``bottom``, to the right of it.
 
-    Two rows and eight pivots at once are what fits into registers. The pivots' rows are copied
-    to a fixed distance from each other, without which the compiler gives up.
+    P are the rows of R from ``low`` to ``high``. Two rows and eight pivots at once are what fits
+    into registers. The pivots' rows are copied to a fixed distance from each other, without
+    which the compiler does not vectorise.
     """
     width = front.shape[1]
-    pivots = -(-(high - low) // 8) * 8
+    padded = -(-(high - low) // 8) * 8
     for left in range(top, width, TILE):
         right = min(left + TILE, width)
-        for k in range(pivots):
+        for k in range(padded):
             copy = panel[k * STRIDE : k * STRIDE + right - left]
             if low + k < high:
-                copy[:] = front[low + k, left:right]
+                copy_row(front[low + k, left:right], copy)
             else:
                 copy[:] = 0
         for i in range(top, min(right, bottom), 2):
@@ -260,35 +271,35 @@ def subtract(front: Floats, panel: Floats, low: int, high: int, top: int, bottom
                     )
 
 
-def substitute(
+def back_substitute(
     begin: int,
     end: int,
     nodes: Longs,
-    bounds: Ints,
-    factors: Singles,
-    right: Floats,
+    borders: Ints,
+    factor: Singles,
+    rhs: Floats,
     stopped: Bytes,
 ) -> None:
-    """Replace the right-hand side by the solution, in the nodes from ``end`` to ``begin``."""
+    """See :meth:`.backend.Backend.back_substitute`."""
     known = np.empty(0)
     for node in range(end - 1, begin - 1, -1):
         if stopped[0]:
             return
         low = nodes[node, PIXEL]
-        inner = nodes[node + 1, PIXEL] - low
-        bound = bounds[nodes[node, BOUNDARY] : nodes[node + 1, BOUNDARY]]
-        size = inner + len(bound)
+        pivots = nodes[node + 1, PIXEL] - low
+        border = borders[nodes[node, BORDER] : nodes[node + 1, BORDER]]
+        size = pivots + len(border)
         if len(known) < size:
             known = np.empty(2 * size)
-        for i in range(len(bound)):
-            known[inner + i] = right[bound[i]]
+        for i in range(len(border)):
+            known[pivots + i] = rhs[border[i]]
         k = nodes[node + 1, FACTOR]
-        for i in range(inner - 1, -1, -1):
+        for i in range(pivots - 1, -1, -1):
             k -= size - i
-            row = factors[k + 1 : k + size - i]
+            row = factor[k + 1 : k + size - i]
             after = known[i + 1 : size]
-            total = right[low + i]
+            total = rhs[low + i]
             for j in range(len(row)):
                 total -= row[j] * after[j]
-            known[i] = total / factors[k]
-            right[low + i] = known[i]
+            known[i] = total / factor[k]
+            rhs[low + i] = known[i]
