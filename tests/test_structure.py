@@ -33,7 +33,7 @@ RULES: dict[str, set[str]] = {
         *("errors", "settings", "registry", "weights", "runtime", "imaging", "matting"),
         "backdrop",
     },
-    "layers": {"checks", "errors", "text", "imaging", "matting", "session"},
+    "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
     "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__

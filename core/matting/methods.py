@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from ..checks import flag, one_of
 from ..errors import ImageError
-from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from .closed_form.estimate import estimate_alpha_closed_form
+from .closed_form.memory import BudgetError
 from .fast import estimate_alpha_fast
 from .guided import estimate_alpha_guided
 from .reference import colour_by_pymatting, estimate_alpha_pymatting
