@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class Refinement:
 
 
 @contextmanager
-def enough_memory(size: tuple[int, int]) -> Iterator[None]:
+def enough_memory(size: tuple[int, int]) -> Generator[None]:
     """Say what to do where memory ends while a picture of (width, height) is worked on.
 
     Raises
@@ -165,7 +165,7 @@ def refine_layer(
         found = layer
         if refinement.post_process:
             smooth = mask.post_process(to_levels(layer.alpha))
-            found = Layer(smooth.astype(np.float32) / 255, warning=layer.warning)
+            found = Layer(np.divide(smooth, 255, dtype=np.float32), warning=layer.warning)
         if refinement.matting is not None:
             matte = find_matte(
                 image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
