@@ -1,8 +1,7 @@
 """One request at a time: the only module that speaks to the network.
 
 It asks through the client of huggingface_hub, which knows proxies and certificates, and which a
-program may have replaced by its own: a requests.Session before huggingface_hub 1.0, an
-httpx.Client since.
+program may have replaced by its own. Of which library it is depends on huggingface_hub's version.
 """
 
 from __future__ import annotations
