@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import platform
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import settings
@@ -160,13 +161,16 @@ def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
         if not name.startswith("onnxruntime") or name in versions:
             continue
         versions[name] = distribution.version
+        # distribution.files is of no use: since Python 3.12 it leaves out what is gone
+        record = distribution.read_text("RECORD")
+        paths = [row[0] for row in csv.reader((record or "").splitlines()) if row]
         files = [
-            file
-            for file in distribution.files or ()
-            if file.parts[0] == "onnxruntime" and file.suffix != ".pyc"
+            path
+            for path in paths
+            if path.startswith("onnxruntime/") and PurePosixPath(path).suffix != ".pyc"
         ]
         # a package without a list of files (from conda, say) is judged by its name
-        if files or (distribution.files is None and name in ("onnxruntime", "onnxruntime-gpu")):
+        if files or (record is None and name in ("onnxruntime", "onnxruntime-gpu")):
             owners.append(name)
         gone = sum(not Path(str(distribution.locate_file(file))).exists() for file in files)
         if gone:

@@ -326,11 +326,16 @@ def test_packages_that_share_the_folder_are_told_from_the_others(monkeypatch, tm
         (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
     (tmp_path / "onnxruntime").mkdir()
-    (tmp_path / "onnxruntime/__init__.py").touch()
-    install("onnxruntime_gpu", "1.31.1", ["onnxruntime/__init__.py", "onnxruntime/capi/gone.so"])
+    for name in ("__init__.py", "a,b.py"):
+        (tmp_path / "onnxruntime" / name).touch()
+    files = ["onnxruntime/__init__.py", '"onnxruntime/a,b.py"', "onnxruntime/capi/gone.so"]
+    install("onnxruntime_gpu", "1.31.1", [*files, "onnxruntime/__pycache__/gone.pyc"])
     install("onnxruntime_extensions", "0.14", ["onnxruntime_extensions/__init__.py"])
     install("numpy", "2.0", ["numpy/__init__.py"])
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    # since Python 3.12 these are the files that are still there
+    there = property(lambda self: [metadata.PackagePath("onnxruntime/__init__.py")])
+    monkeypatch.setattr(metadata.Distribution, "files", there)
     versions, owners, missing = installation._distributions()
     assert versions == {"onnxruntime-gpu": "1.31.1", "onnxruntime-extensions": "0.14"}
     assert owners == ("onnxruntime-gpu",)
