@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 import platform
 import re
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -93,7 +95,7 @@ def collect(model_folder: Path | None = None) -> Facts:
         pack=pack_version(),
         python=platform.python_version(),
         executable=sys.executable,
-        system=f"{platform.platform()}, {platform.machine()}",
+        system=_system(),
         has_pip=_version_of("pip") is not None,
         distributions=distributions,
         owners=owners,
@@ -126,6 +128,23 @@ def collect(model_folder: Path | None = None) -> Facts:
         ort_providers=providers,
         missing_libraries=missing_libraries,
     )
+
+
+def _system() -> str:
+    """Return the operating system and the processor's kind, as far as Python itself knows them.
+
+    ``platform.platform()`` starts programs: ``uname``, or on Windows ``ver``, or a query that
+    may take seconds.
+    """
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        name = f"Windows {version.major}.{version.minor}.{version.build}"
+        return f"{name}, {sysconfig.get_platform().removeprefix('win-')}"
+    kernel = os.uname()
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0]}, {kernel.machine}"
+    library = " ".join(filter(None, platform.libc_ver()))  # decides which wheels are taken
+    return ", ".join(filter(None, [f"{kernel.sysname} {kernel.release}", library, kernel.machine]))
 
 
 def pack_version() -> str:

@@ -1,8 +1,11 @@
 import builtins
+import os
+import platform
 import subprocess
 import sys
+import sysconfig
 from importlib import metadata
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -340,6 +343,29 @@ def test_packages_that_share_the_folder_are_told_from_the_others(monkeypatch, tm
     assert versions == {"onnxruntime-gpu": "1.31.1", "onnxruntime-extensions": "0.14"}
     assert owners == ("onnxruntime-gpu",)
     assert missing == {"onnxruntime-gpu": 1}
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ("win32", "Windows 10.0.22631, amd64"),
+        ("darwin", "macOS 15.1, arm64"),
+        ("linux", "Linux 6.8.0, glibc 2.39, aarch64"),
+    ],
+)
+def test_the_system_is_told_without_starting_a_program(monkeypatch, system, said):
+    """As platform.platform() and platform.machine() do on one system or the other."""
+    kernel = {"linux": ("Linux", "6.8.0", "aarch64"), "darwin": ("Darwin", "24.1.0", "arm64")}
+    names = dict(zip(("sysname", "release", "machine"), kernel.get(system, ()), strict=False))
+    windows = SimpleNamespace(major=10, minor=0, build=22631)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "getwindowsversion", lambda: windows, raising=False)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(**names), raising=False)
+    monkeypatch.setattr(platform, "uname", lambda: pytest.fail("asks other programs"))
+    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.39"))
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "win-amd64")
+    assert installation._system() == said
 
 
 class FakeRuntime(ModuleType):
