@@ -200,7 +200,7 @@ class Graph:
             message = (
                 f"{display_name(wanted)} was requested for {self.path.name}, but ONNX Runtime "
                 f"could not load it and uses {display_name(active[0])}. Usually its libraries "
-                f"are missing or of another version: run `{doctor_command()}`."
+                f"are missing or of another version: run {doctor_command()}."
             )
             if not self._may_fall_back:
                 raise ProviderError(message)

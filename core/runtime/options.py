@@ -103,7 +103,7 @@ def choose_providers(options: RuntimeOptions) -> Choice:
     if runs_on != "cpu" and choice.providers == (CPU,):
         warn_once(
             f"This machine has an accelerator ({runs_on}), but the installed onnxruntime "
-            f"has no provider for it: running on the CPU. `{doctor_command()}` tells more."
+            f"has no provider for it: running on the CPU. {doctor_command()} tells more."
         )
     return choice
 

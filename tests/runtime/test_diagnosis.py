@@ -21,7 +21,7 @@ from rembg_sessions.core.runtime.installation import Facts, collect
 
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 AZURE, DML, COREML = "AzureExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider"
-PIP = '"/opt/py/bin/python" -m pip'
+PIP = "/opt/py/bin/python -m pip"
 
 
 def facts(**changed):
@@ -259,9 +259,25 @@ def test_windows_dll_error_names_the_runtime():
 
 def test_environments_of_uv_have_no_pip():
     assert repair_commands(facts(**BOTH, has_pip=False)) == [
-        'uv pip uninstall --python "/opt/py/bin/python" onnxruntime onnxruntime-gpu',
-        'uv pip install --python "/opt/py/bin/python" onnxruntime',
+        "uv pip uninstall --python /opt/py/bin/python onnxruntime onnxruntime-gpu",
+        "uv pip install --python /opt/py/bin/python onnxruntime",
     ]
+
+
+def test_lines_are_for_the_shells_of_windows(monkeypatch):
+    """One line for cmd and PowerShell, which wants an & before a quoted program."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    executable = r"C:\py\python.exe"
+    given = facts(**NOT_INSTALLED, executable=executable)
+    assert repair_commands(given) == [rf"{executable} -m pip install onnxruntime"]
+    assert "(ComfyUI), then run:\n" in report(given)
+    executable = r"C:\Program Files\py\python.exe"
+    given = facts(**NOT_INSTALLED, executable=executable)
+    assert repair_commands(given) == [rf'"{executable}" -m pip install onnxruntime']
+    assert "then run (in cmd; in PowerShell with & before it):\n" in report(given)
+    monkeypatch.setattr(diagnosis, "collect", lambda: given)
+    text = missing_runtime_message(ImportError("gone"))
+    assert "run (in cmd; in PowerShell with & before it)\n" in text
 
 
 def test_this_machine(monkeypatch, tmp_path):
