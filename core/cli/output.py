@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ImageError, OptionError
-from .jobs import STREAM, Job
+from .jobs import STREAM, Job, same_folder
 
 # Formats that keep an alpha channel; the others need --bgcolor or --only-mask.
 _WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
@@ -73,7 +73,7 @@ def write(
     path = Path(job.target)
     if job.within and not overwrite:
         real = path.parent.resolve()
-        if not real.is_relative_to(Path(job.within).resolve()):
+        if not any(same_folder(folder, Path(job.within)) for folder in (real, *real.parents)):
             raise ImageError(
                 f"{path} leads through a link to {real}, outside the output folder; add "
                 "--overwrite to write there."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 from helpers import Whole
 from rembg_sessions.core import cli
 from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli.jobs import Job, folder_jobs
+from rembg_sessions.core.cli.output import write
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
 
@@ -173,6 +176,42 @@ def test_linked_folders_of_inputs_are_followed_once(source, target, tmp_path):
     link(tmp_path / "more" / "loop", source)
     assert cut_out(source, target) == 0
     assert outputs(target) == {"linked/a.png": "red"}
+
+
+# -- file systems that ignore case -----------------------------------------------------------
+
+
+@pytest.fixture
+def ignores_case(monkeypatch):
+    """Names that differ by case only are one folder, and resolve() leaves them as they are."""
+
+    def is_same(one, other):
+        return str(one.resolve()).casefold() == str(other.resolve()).casefold()
+
+    monkeypatch.setattr(Path, "samefile", is_same)
+
+
+def test_the_same_folder_in_another_case_is_refused(source, ignores_case, capsys):
+    save(source / "a.png")
+    before = (source / "a.png").read_bytes()
+    assert cut_out(source, source.with_name("IN"), "--overwrite") == 1
+    assert "are the same folder" in capsys.readouterr().err
+    assert (source / "a.png").read_bytes() == before
+
+
+def test_outputs_in_another_case_are_no_inputs(source, ignores_case):
+    save(source / "a.png")
+    save(source / "out" / "old.png")
+    found = folder_jobs(source, source.with_name("IN") / "OUT", ".png", True)
+    assert [Path(job.source).name for job in found.jobs] == ["a.png"]
+
+
+def test_a_link_back_into_the_outputs_in_another_case(target, tmp_path, ignores_case):
+    (target / "real").mkdir(parents=True)
+    link(target / "sub", target / "real")
+    job = Job("a.png", str(target / "sub" / "a.png"), str(tmp_path / "OUT"))
+    write(Image.new("RGBA", (8, 8)), job, ".png", quality=None, overwrite=False)
+    assert (target / "real" / "a.png").is_file()
 
 
 # -- what is left out -----------------------------------------------------------------------
