@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import cutout, output
 from rembg_sessions.core.cli.jobs import Job, folder_jobs
 from rembg_sessions.core.cli.output import write
+from rembg_sessions.core.weights import filesystem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
 
@@ -212,6 +215,46 @@ def test_a_link_back_into_the_outputs_in_another_case(target, tmp_path, ignores_
     job = Job("a.png", str(target / "sub" / "a.png"), str(tmp_path / "OUT"))
     write(Image.new("RGBA", (8, 8)), job, ".png", quality=None, overwrite=False)
     assert (target / "real" / "a.png").is_file()
+
+
+# -- what Windows refuses ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [3, 206])
+def test_a_path_that_is_too_long_for_windows(source, target, monkeypatch, capsys, number):
+    """Python knows it as a file that is not there."""
+
+    def refuse(path, *args, **kwargs):
+        error = FileNotFoundError(errno.ENOENT, "The system cannot find the path", str(path))
+        error.winerror = number
+        raise error
+
+    save(source / f"{'x' * 240}.png")
+    target.mkdir()
+    monkeypatch.setattr(output, "_write_whole", refuse)
+    assert cut_out(source, target) == 1
+    assert "is too long for its disk; rename it" in capsys.readouterr().err
+
+
+def test_an_output_that_a_viewer_has_open(source, target, monkeypatch, capsys):
+    replace = Path.replace
+
+    def held(path, to):
+        if (target / "a.png").exists():
+            raise PermissionError(errno.EACCES, "Access is denied", str(path))
+        return replace(path, to)
+
+    monkeypatch.setattr(filesystem, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(filesystem, "PATIENCE", 0.1)
+    monkeypatch.setattr(Path, "replace", held)
+    save(source / "a.png", "red")
+    save(target / "a.png", "blue")
+    assert cut_out(source / "a.png", target / "a.png", "--overwrite") == 1
+    said = capsys.readouterr().err
+    assert f"{target / 'a.png'} cannot be written (Access is denied; another program may" in said
+    assert outputs(target) == {"a.png": "blue"}
+    (target / "a.png").unlink()
+    assert cut_out(source / "a.png", target / "a.png") == 0
 
 
 # -- what is left out -----------------------------------------------------------------------
