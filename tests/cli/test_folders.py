@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -345,17 +344,3 @@ def test_qualities_that_do_not_exist(quality, source, target, capsys):
     with pytest.raises(SystemExit):
         cut_out(source, target, "--quality", quality)
     assert "is not a whole number from 1 to 100" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="closes descriptors as a shell does")
-@pytest.mark.parametrize("command", ["cutout - out.png", "cutout a.png -", "models", "cutout x y"])
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_end_in_a_sentence(command, closed, tmp_path):
-    import subprocess
-
-    save(tmp_path / "a.png")
-    line = f"{sys.executable} -m rembg_sessions.core.cli {command} -m backdrop {closed}"
-    if command == "models":
-        line = line.replace(" -m backdrop", "")
-    run = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True)
-    assert b"Traceback" not in run.stderr and run.returncode in (0, 1)
