@@ -250,7 +250,8 @@ def _run_until_done(
                 on_wait()
     except BaseException:
         options.terminate = True  # looked at after each node of the graph
-        wait([finished])
+        while not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
+            pass  # Windows answers another Ctrl-C between two waits only
         raise
     return finished
 
