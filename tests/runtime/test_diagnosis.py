@@ -1,6 +1,7 @@
 import builtins
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -266,6 +267,7 @@ def test_environments_of_uv_have_no_pip():
 
 def test_lines_are_for_the_shells_of_windows(monkeypatch):
     """One line for cmd and PowerShell, which wants an & before a quoted program."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # it would look for DLLs
     monkeypatch.setattr(sys, "platform", "win32")
     executable = r"C:\py\python.exe"
     given = facts(**NOT_INSTALLED, executable=executable)
