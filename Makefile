@@ -20,6 +20,8 @@ bench: $(VENV)/test
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python tests/tools/check_js.py
 
 $(VENV)/runtime: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)

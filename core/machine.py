@@ -48,10 +48,10 @@ def free_memory() -> int:
     """
     import psutil
 
-    free = psutil.virtual_memory().available
+    free: float = psutil.virtual_memory().available
     for folder in _group_folders("memory"):
         free = min(free, _memory_left(folder))
-    return max(0, min(free, _address_space_left()))
+    return max(0, int(min(free, _address_space_left())))
 
 
 def _allowed() -> int:

@@ -109,7 +109,7 @@ def check_cancelled() -> None:
 def progress(total: int) -> Callable[[int], None]:
     """Return a function that shows progress (done of ``total``) and honours cancel."""
     if mm is None:
-        return lambda done: None
+        return lambda _: None
     bar = comfy.utils.ProgressBar(total)
 
     def update(done: int) -> None:
@@ -256,13 +256,17 @@ class _SessionPatcher(ModelPatcher):
     def current_loaded_device(self) -> torch.device:
         return self.load_device if self.loaded_size() else self.offload_device
 
-    def partially_load(self, device_to: Any, extra_memory: int = 0, force_patch_weights=False):
+    def partially_load(
+        self, device_to: Any, extra_memory: int = 0, force_patch_weights: bool = False
+    ) -> int:
         session = self._find()
         if session is not None:
             session.open()
         return self.size
 
-    def partially_unload(self, device_to: Any, memory_to_free: int = 0, force_patch_weights=False):
+    def partially_unload(
+        self, device_to: Any, memory_to_free: int = 0, force_patch_weights: bool = False
+    ) -> int:
         return 0  # all or nothing
 
     def detach(self, unpatch_all: bool = True) -> _Holder:

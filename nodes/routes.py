@@ -54,12 +54,6 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     def refusal(status: int, message: str) -> Any:
         return web.json_response({"error": message}, status=status)
 
-    async def asked_model(request: Any) -> ModelSpec:
-        body = await read_json(request)
-        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            raise OptionError('The request must be {"model": "name"}.')
-        return get_model(body["model"])
-
     def guarded(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         async def handler(request: Any) -> Any:
             if not is_own_page(request.headers):
@@ -79,7 +73,7 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
             return refusal(400, str(error))
 
     @routes.get("/rembg-sessions/models")
-    async def models(request: Any) -> Any:
+    async def models(_request: Any) -> Any:
         # looks at many folders, some of which may be on a network
         return web.json_response(await asyncio.to_thread(list_models))
 
@@ -108,14 +102,24 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     async def values(request: Any) -> Any:
         return await answered(translated, request)
 
-    async def translated(request: Any) -> Any:
-        given = await read_json(request)
-        plain = isinstance(given, dict) and all(
-            isinstance(value, (str, int, float)) for value in given.values()
-        )
-        if not plain:
-            raise OptionError("The request must be a JSON object of input names and values.")
-        return own_values(given)
+
+async def asked_model(request: Any) -> ModelSpec:
+    """Return the model that a request names; anything else is an OptionError."""
+    body = await read_json(request)
+    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+        raise OptionError('The request must be {"model": "name"}.')
+    return get_model(body["model"])
+
+
+async def translated(request: Any) -> dict[str, Any]:
+    """Return a node's values in our words; a request without any is an OptionError."""
+    given = await read_json(request)
+    plain = isinstance(given, dict) and all(
+        isinstance(value, (str, int, float)) for value in given.values()
+    )
+    if not plain:
+        raise OptionError("The request must be a JSON object of input names and values.")
+    return own_values(given)
 
 
 async def read_json(request: Any) -> Any:

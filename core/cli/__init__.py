@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 from ..errors import RembgSessionsError
 from .arguments import parser
@@ -21,8 +22,8 @@ from .terminal import say
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if something failed, 2 for bad usage."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may not know every letter of a name
-        sys.stdout.reconfigure(errors="backslashreplace")
+    if (out := _stream()) is not None:  # a terminal may not know every letter of a name
+        out.reconfigure(errors="backslashreplace")
     try:
         try:
             return _run(arguments)
@@ -51,8 +52,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _flush() -> None:
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.flush()
+    if (out := _stream()) is not None:
+        out.flush()
+
+
+def _stream() -> Any:
+    """Return stdout where it is a real one: a test or a program may have replaced it."""
+    out: Any = sys.stdout
+    return out if issubclass(type(out), TextIOWrapper) else None
 
 
 def _reader_left(error: OSError) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -39,10 +39,11 @@ UNREADABLE: Mapping[str, str] = MappingProxyType(
 def register_heif() -> bool:
     """Teach Pillow to read HEIC, where pillow-heif is installed; whether it is."""
     try:
-        import pillow_heif
+        import pillow_heif  # pyright: ignore[reportMissingImports]
     except ImportError:
         return False
-    pillow_heif.register_heif_opener()
+    heif: Any = pillow_heif
+    heif.register_heif_opener()
     return True
 
 

@@ -113,16 +113,17 @@ def collect(model_folder: Path | None = None) -> Facts:
     try:
         import onnxruntime
 
-        providers: tuple[str, ...] = tuple(onnxruntime.get_available_providers())
+        runtime: Any = onnxruntime
+        providers = tuple(runtime.get_available_providers())
     except Exception as error:  # a broken build fails in many ways; each is worth reporting
         return replace(facts, ort_error=str(error) or type(error).__name__)
-    cuda = getattr(onnxruntime, "cuda_version", "") or None
+    cuda = getattr(runtime, "cuda_version", "") or None
     missing_libraries: tuple[str, ...] = ()
     if devices and cuda and "CUDAExecutionProvider" in providers:
-        missing_libraries = missing_cuda_libraries(onnxruntime, major(cuda))
+        missing_libraries = missing_cuda_libraries(runtime, major(cuda))
     return replace(
         facts,
-        ort_version=onnxruntime.__version__,
+        ort_version=runtime.__version__,
         ort_package=getattr(onnxruntime, "package_name", None),
         ort_cuda=cuda,
         ort_providers=providers,

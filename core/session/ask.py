@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PIL import Image
 
 from ..errors import ImageError, OptionError
@@ -28,7 +30,8 @@ def ask_layers(session: AnySession, rgb: Image.Image, **options: object) -> list
         As :func:`ask_masks` does.
     """
     if isinstance(session, FindsLayers) and not isinstance(session, type):
-        layers = session.predict_layers(rgb, **_given(options))
+        given: dict[str, Any] = _given(options)
+        layers = session.predict_layers(rgb, **given)
         _check([layer.alpha.shape[::-1] for layer in layers], rgb)
         return layers
     return [Layer(mask_to_alpha(mask)) for mask in ask_masks(session, rgb, **options)]

@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
 from ..registry.spec import HubFile
@@ -53,6 +53,9 @@ def offline() -> bool:
     return constants.HF_HUB_OFFLINE
 
 
+Arrivals: TypeAlias = "queue.Queue[Answer | bytes | Exception | None]"
+
+
 def hub_url(hub: HubFile) -> str:
     """Return where a file of Hugging Face is, or of its mirror."""
     from huggingface_hub import hf_hub_url
@@ -88,28 +91,13 @@ def ask(
     SourceFailed, Broken
         The message says what the server did, and follows its URL in a sentence.
     """
-    arrived: queue.Queue[Answer | bytes | Exception | None] = queue.Queue(8)
+    arrived: Arrivals = queue.Queue(8)
     unwanted = threading.Event()
-
-    def give(what: Answer | bytes | Exception | None) -> None:
-        while not unwanted.is_set():
-            try:
-                return arrived.put(what, timeout=BREATH)
-            except queue.Full:
-                continue  # the disk is slower than the network
-
-    def receive() -> None:
-        try:
-            with closing(_exchange(url, headers, is_hub=is_hub)) as pieces:
-                for piece in pieces:
-                    give(piece)
-                    if unwanted.is_set():
-                        return
-            give(None)
-        except Exception as exc:  # the caller's to handle: it waits for an answer
-            give(exc)
-
-    threading.Thread(target=receive, name=THREAD, daemon=True).start()
+    pieces = _exchange(url, headers, is_hub=is_hub)
+    waiting = threading.Thread(
+        target=_receive, args=(pieces, arrived, unwanted), name=THREAD, daemon=True
+    )
+    waiting.start()
     answered, waited, got = False, 0.0, 0
     try:
         while True:
@@ -140,6 +128,29 @@ def ask(
                 idle()
     finally:
         unwanted.set()
+
+
+def _receive(
+    pieces: Generator[Answer | bytes, None, None], arrived: Arrivals, unwanted: threading.Event
+) -> None:
+    """Hand on what arrives, and None at its end or what went wrong, while anybody wants it."""
+
+    def give(what: Answer | bytes | Exception | None) -> None:
+        while not unwanted.is_set():
+            try:
+                return arrived.put(what, timeout=BREATH)
+            except queue.Full:
+                continue  # the disk is slower than the network
+
+    try:
+        with closing(pieces):
+            for piece in pieces:
+                give(piece)
+                if unwanted.is_set():
+                    return
+        give(None)
+    except Exception as exc:  # the caller's to handle: it waits for an answer
+        give(exc)
 
 
 def _exchange(

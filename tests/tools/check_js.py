@@ -16,7 +16,7 @@ def main() -> int:
     """Return 1 if a script cannot be parsed; node says which and where."""
     with tempfile.TemporaryDirectory() as folder:
         # node looks into modules only under this suffix; named .js, anything passes
-        copies = [shutil.copy(path, Path(folder, path.stem).with_suffix(".mjs")) for path in SCRIPTS]
+        copies = [shutil.copy(path, Path(folder, f"{path.stem}.mjs")) for path in SCRIPTS]
         return max([node(["--check", str(copy)]) for copy in copies], default=1)
 
 
