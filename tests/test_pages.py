@@ -71,12 +71,12 @@ def test_what_others_write_reaches_no_shell(path):
         assert "${{" not in command
 
 
-def test_tests_run_as_the_readme_says():
-    block = re.search(r"```bat\n(.+?)```", read("README.md"), re.DOTALL)
+def test_tests_run_as_contributing_says():
+    block = re.search(r"```bat\n(.+?)```", read("CONTRIBUTING.md"), re.DOTALL)
     assert block
     lines = [line.replace("\\", "/") for line in block[1].splitlines()[1:]]
-    readme = [line.replace(".venv/Scripts/python", "python") for line in lines]
-    assert commands_of("test", "test") == readme
+    wanted = [line.replace(".venv/Scripts/python", "python") for line in lines]
+    assert commands_of("test", "test") == wanted
     assert commands_of("test", "lint") == ["make lint"]
 
 
