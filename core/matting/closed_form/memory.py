@@ -10,6 +10,9 @@ from .symbolic import SymbolicFactor
 # Bytes that the symbolic factorisation takes at most, measured with either backend: for every
 # pixel of the image, and for every unknown one.
 _SYMBOLIC_PIXEL, _SYMBOLIC_UNKNOWN = 6, 100
+# Bytes left to libraries: OpenBLAS takes 32 MiB for each thread, and where it gets none it ends the
+# process; loading scipy takes about 100 MiB of address space.
+_LIBRARIES = 192 << 20
 
 
 class BudgetError(NotEnoughMemoryError):
@@ -39,9 +42,12 @@ def check_budget(need: int, memory: int | None, share: int = 4) -> None:
     need
         Bytes.
     memory
-        Bytes that it may take; None stands for the free memory divided by ``share``.
+        Bytes that it may take; None stands for the free memory, less what libraries take for
+        themselves, divided by ``share``.
     """
-    budget = free_memory() // share if memory is None else memory
+    budget = memory
+    if budget is None:
+        budget = max(0, free_memory() - _LIBRARIES) // share
     if need > budget:
         raise BudgetError(need, budget)
 
