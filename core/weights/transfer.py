@@ -130,6 +130,8 @@ class Transfer:
 
     def write(self, answer: Answer, arriving: Iterator[bytes], start: int) -> None:
         """Write the data to the part from ``start`` on."""
+        if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
+            raise SourceFailed("sent a web page; perhaps this network wants you to log in first")
         length = re.fullmatch(_COUNT, answer.headers.get("Content-Length", ""))
         end = start + int(length[1]) if length else self.size
         if self.size is not None and end != self.size:

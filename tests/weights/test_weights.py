@@ -24,6 +24,7 @@ from weights_server import (
     RELEASE,
     files_in,
     half_then_wait,
+    head,
     model,
     no_range,
     no_range_half,
@@ -314,6 +315,22 @@ def test_wrong_length_is_noticed_before_the_download(server, tmp_path, caplog):
     (path,) = weights.ensure(model(row(server)), folders=[tmp_path])
     assert path.read_bytes() == DATA
     assert f"offers {len(page)} bytes, instead of {len(DATA)} bytes" in caplog.text
+
+
+def test_a_web_page_is_no_model_even_where_nothing_is_checked(
+    server, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "1")
+
+    def log_in(handler):
+        page = b"<html>Please log in to the hotel's network</html>"
+        head(handler, 200, len(page), Content_Type="text/html; charset=utf-8")
+        handler.wfile.write(page)
+
+    server.behaviours[HUB] = [log_in]
+    (path,) = weights.ensure(model(row(server)), folders=[tmp_path])
+    assert path.read_bytes() == DATA
+    assert "sent a web page; perhaps this network wants you to log in" in caplog.text
 
 
 def test_wrong_content_everywhere_is_an_error_and_leaves_nothing(server, tmp_path):
