@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,6 +20,7 @@ from .text import short
 
 OnError = Literal["raise", "yield"]
 _MOST_WORKERS = 256
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def remove_batch(
@@ -99,12 +100,19 @@ def _in_order(
             for future in submit():
                 pending.append(future)
                 if len(pending) >= 2 * workers:
-                    yield pending.popleft().result()
+                    yield _result(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield _result(pending.popleft())
         finally:
             for future in pending:  # the caller stopped early
                 future.cancel()
+
+
+def _result(future: Future[Any]) -> Any:
+    # Windows answers Ctrl-C between two waits only
+    while not wait([future], _SECONDS_BETWEEN_LOOKS).done:
+        pass
+    return future.result()
 
 
 def _detached(image: Picture) -> Picture:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     OptionError
         If it is none, or out of the range.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high:
+    if _is(value, Integral) and low <= value <= high:
         return int(value)
     raise OptionError(f"{name} is {short(value)}; use a whole number from {low} to {high}.")
 
@@ -35,10 +36,18 @@ def number(name: str, value: Any, low: float, high: float) -> float:
     OptionError
         If it is none, or out of the range.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if is_number and low <= value <= high:  # neither holds of NaN
+    if _is(value, Real) and low <= value <= high:  # no comparison holds of NaN
         return float(value)
     raise OptionError(f"{name} is {short(value)}; use a number from {low:g} to {high:g}.")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def is_list(value: object) -> bool:
+    """Return whether a value is a list or a tuple."""
+    return isinstance(value, (list, tuple))
 
 
 def flag(name: str, value: Any) -> bool:
@@ -49,9 +58,7 @@ def flag(name: str, value: Any) -> bool:
     OptionError
         If it is something else. Text is refused: "false" would be true.
     """
-    if value is None or isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, Integral) and value in (0, 1):
+    if type(value) in (bool, np.bool_, NoneType) or (_is(value, Integral) and value in (0, 1)):
         return bool(value)
     raise OptionError(f"{name} is {short(value)}; use True or False.")
 
@@ -64,14 +71,11 @@ def path_list(name: str, value: Any) -> tuple[Path, ...]:
     OptionError
         If it is no list of paths that the system can take.
     """
-    paths: list[Path] = []
-    for path in value if isinstance(value, (list, tuple)) else [value]:
-        try:
-            os.fsencode(path)
-            paths.append(Path(path))
-        except (TypeError, UnicodeEncodeError):
-            raise OptionError(f"{name} is {short(value)}; use a list of paths.") from None
-    return tuple(paths)
+    items: Sequence[Any] = value if is_list(value) else [value]
+    try:
+        return tuple(Path(os.fsdecode(os.fsencode(item))) for item in items)
+    except (TypeError, UnicodeEncodeError):
+        raise OptionError(f"{name} is {short(items)}; use a list of paths.") from None
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:

@@ -52,5 +52,9 @@ class ModelMemoryError(ModelRunError, MemoryError):
     """A model that ran out of memory while running."""
 
 
+class NotEnoughMemoryError(RembgSessionsError, MemoryError):
+    """A picture that is too large for the memory there is."""
+
+
 class RuntimeMissingError(RembgSessionsError, ImportError):
     """onnxruntime is not installed or does not import."""

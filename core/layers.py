@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .checks import flag, whole
-from .errors import OptionError
+from .errors import NotEnoughMemoryError, OptionError, RembgSessionsError
 from .imaging import mask
 from .imaging.foreground import EdgeColours, estimate_edge_colours
 from .imaging.levels import to_levels
 from .imaging.resample import resize, resize_alpha
+from .machine import free_memory
 from .matting.methods import Matte, MattingOptions, find_matte
 from .session.ask import ask_layers
 from .session.prompt import check_prompt, scale_prompt
@@ -60,6 +62,29 @@ class Refinement:
             raise OptionError(f"matting is {short(self.matting)}; use MattingOptions or None.")
 
 
+@contextmanager
+def enough_memory(size: tuple[int, int]) -> Generator[None]:
+    """Say what to do where memory ends while a picture of (width, height) is worked on.
+
+    Raises
+    ------
+    NotEnoughMemoryError
+        If the work inside raised a bare MemoryError, or could not start a thread.
+    """
+    try:
+        yield
+    except RembgSessionsError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+            raise
+        raise NotEnoughMemoryError(
+            f"There is not enough memory for a picture of {size[0]}×{size[1]} pixels: "
+            f"{free_memory() / 2**20:.0f} MiB are free. Free some memory, or make the picture "
+            "smaller."
+        ) from error
+
+
 def find_layers(
     session: AnySession,
     rgb: Image.Image,
@@ -95,14 +120,16 @@ def find_layers(
         If an argument, or the session's answer, cannot be used.
     ModelRunError, ProviderError
         If the model failed.
+    NotEnoughMemoryError
     """
-    small, sam_prompt = shrink(rgb, max_size, sam_prompt)
-    layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
-    if small is rgb:
-        return layers
-    size_hw = (rgb.height, rgb.width)
-    # colours belong to the small picture's pixels
-    return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
+    with enough_memory(rgb.size):
+        small, sam_prompt = shrink(rgb, max_size, sam_prompt)
+        layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+        if small is rgb:
+            return layers
+        size_hw = (rgb.height, rgb.width)
+        # colours belong to the small picture's pixels
+        return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
 
 
 def refine_layer(
@@ -130,31 +157,33 @@ def refine_layer(
     ------
     OptionError
         If an option is out of range.
-    ModelRunError, ProviderError, WeightsError, BudgetError
+    NotEnoughMemoryError
+    ModelRunError, ProviderError, WeightsError
         From matting only.
     """
-    found = layer
-    if refinement.post_process:
-        smooth = mask.post_process(to_levels(layer.alpha))
-        found = Layer(smooth.astype(np.float32) / 255, warning=layer.warning)
-    if refinement.matting is not None:
-        matte = find_matte(
-            image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
+    with enough_memory((image.shape[1], image.shape[0])):
+        found = layer
+        if refinement.post_process:
+            smooth = mask.post_process(to_levels(layer.alpha))
+            found = Layer(np.divide(smooth, 255, dtype=np.float32), warning=layer.warning)
+        if refinement.matting is not None:
+            matte = find_matte(
+                image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
+            )
+            found = layer_of_matte(matte, found.warning)
+        alpha = mask.refine(
+            found.alpha,
+            level=refinement.threshold,
+            grow_pixels=refinement.grow,
+            holes=refinement.fill_holes,
+            largest=refinement.keep_largest,
+            feather_radius=refinement.feather,
         )
-        found = layer_of_matte(matte, found.warning)
-    alpha = mask.refine(
-        found.alpha,
-        level=refinement.threshold,
-        grow_pixels=refinement.grow,
-        holes=refinement.fill_holes,
-        largest=refinement.keep_largest,
-        feather_radius=refinement.feather,
-    )
-    if refinement.invert:
-        alpha = 1 - alpha
-    if alpha is found.alpha:
-        return found
-    return Layer(alpha, solved=found.solved, warning=found.warning)
+        if refinement.invert:
+            alpha = 1 - alpha
+        if alpha is found.alpha:
+            return found
+        return Layer(alpha, solved=found.solved, warning=found.warning)
 
 
 def layer_of_matte(matte: Matte, warning: str = "") -> Layer:

@@ -7,6 +7,7 @@ control groups, of which there are two generations. Limits of outer groups hold 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from . import settings
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
+# Windows' mask of processors has as many bits. Where there are more processors, it is the mask of
+# one group of them, and does not tell which others a process may use.
+_MASK = 64
 
 
 def cpu_count() -> int:
@@ -27,8 +31,7 @@ def cpu_count() -> int:
     OptionError
         If ``OMP_NUM_THREADS`` is not a whole number.
     """
-    allowed = getattr(os, "sched_getaffinity", None)  # not on Windows and macOS
-    count: float = len(allowed(0)) if allowed else os.cpu_count() or 1
+    count: float = _allowed()
     for folder in _group_folders("cpu"):
         count = min(count, _processors(folder))
     asked = settings.threads()
@@ -41,7 +44,7 @@ def free_memory() -> int:
     """Return the bytes of memory that this process can use without swapping.
 
     What the machine has left, less where control groups or a limit of address space
-    (``ulimit -v``) grant less.
+    (``ulimit -v``, on Linux) grant less.
     """
     import psutil
 
@@ -49,6 +52,19 @@ def free_memory() -> int:
     for folder in _group_folders("memory"):
         free = min(free, _memory_left(folder))
     return max(0, min(free, _address_space_left()))
+
+
+def _allowed() -> int:
+    """Return on how many processors this process may run."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on Windows and macOS
+    if allowed:
+        return len(allowed(0))
+    count = os.cpu_count() or 1
+    if sys.platform != "win32" or count > _MASK:
+        return count  # macOS binds no process to a processor
+    import psutil
+
+    return len(psutil.Process().cpu_affinity() or ()) or count
 
 
 def _group_folders(controller: str) -> Iterator[Path]:
@@ -110,10 +126,11 @@ def _memory_left(folder: Path) -> float:
 
 def _address_space_left() -> float:
     """Return the bytes by which this process may still grow; infinity for no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if not sys.platform.startswith("linux"):
+        # macOS counts hundreds of gigabytes that were never asked for; Windows has no such limit
         return float("inf")
+    import resource
+
     import psutil
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

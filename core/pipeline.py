@@ -23,6 +23,7 @@ from .layers import (
     Refinement,
     check_max_size,
     edge_colours_of,
+    enough_memory,
     find_layers,
     layer_of_matte,
     refine_layer,
@@ -152,6 +153,7 @@ def remove(
         If the input or an argument cannot be used.
     ModelRunError, ProviderError
         If the model failed.
+    NotEnoughMemoryError
     """
     switches = {
         "alpha_matting": alpha_matting,
@@ -173,61 +175,62 @@ def remove(
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)
-    parts = take_apart(picture)
-    rgb, own_alpha = parts.rgb, parts.alpha
+    with enough_memory(picture.size):
+        parts = take_apart(picture)
+        rgb, own_alpha = parts.rgb, parts.alpha
 
-    as_rembg = edge_colours is None and matting_method in (None, "pymatting")
-    colouring: str
-    if edge_colours is not None:
-        colouring = edge_colours
-    elif putalpha and (vitmatte or not method):
-        colouring = "straight"
-    else:
-        colouring = "estimated" if decontaminate or method else "naive"
-    matting = None
-    if method and (not only_mask or matting_method is not None or trimap is not None):
-        matting = MattingOptions(
-            method=method,
-            foreground_threshold=alpha_matting_foreground_threshold,
-            background_threshold=alpha_matting_background_threshold,
-            erode_size=alpha_matting_erode_size,
-            scale_erode=alpha_matting_scale_erode,
-            model=_open_vitmatte(method, vitmatte_model),
-        )
-    question: dict[str, Any] = {
-        "max_size": max_size,
-        "sam_prompt": sam_prompt,
-        "cloth_category": category,
-    }
-
-    pixels = np.asarray(rgb)
-    if as_rembg and matting is None and (only_mask or colouring != "estimated"):
-        masks = _find_masks(session, rgb, post_process_mask, **question)
-        results = _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
-    else:
-        if trimap is not None and matting is not None:
-            drawn = read_trimap(trimap, (rgb.height, rgb.width))
-            layers = [layer_of_matte(find_matte(pixels, None, drawn, options=matting))]
-        elif as_rembg:
-            masks = _find_masks(session, rgb, post_process_mask, **question)
-            refinement = Refinement(matting=matting)
-            layers = [
-                refine_layer(pixels, Layer(mask_to_alpha(found)), refinement) for found in masks
-            ]
+        as_rembg = edge_colours is None and matting_method in (None, "pymatting")
+        colouring: str
+        if edge_colours is not None:
+            colouring = edge_colours
+        elif putalpha and (vitmatte or not method):
+            colouring = "straight"
         else:
-            session = get_session() if session is None else session
-            refinement = Refinement(post_process=post_process_mask, matting=matting)
-            layers = find_layers(session, rgb, **question)
-            layers = [refine_layer(pixels, layer, refinement) for layer in layers]
-        if not as_rembg:  # the method's own colours are not what was asked for
-            layers = [replace(layer, cutout=None) for layer in layers]
-        results = _draw(rgb, layers, colouring, only_mask, own_alpha)
-    result = composite.stack(results)
-    if colour is not None and not only_mask:
-        if parts.profile:
-            colour = (*from_srgb(colour[:3], parts.profile), colour[3])
-        result = composite.over_colour(result, colour)
-    return give_back(result, parts, Kind.BYTES if force_return_bytes else kind, channel_order)
+            colouring = "estimated" if decontaminate or method else "naive"
+        matting = None
+        if method and (not only_mask or matting_method is not None or trimap is not None):
+            matting = MattingOptions(
+                method=method,
+                foreground_threshold=alpha_matting_foreground_threshold,
+                background_threshold=alpha_matting_background_threshold,
+                erode_size=alpha_matting_erode_size,
+                scale_erode=alpha_matting_scale_erode,
+                model=_open_vitmatte(method, vitmatte_model),
+            )
+        question: dict[str, Any] = {
+            "max_size": max_size,
+            "sam_prompt": sam_prompt,
+            "cloth_category": category,
+        }
+
+        pixels = np.asarray(rgb)
+        if as_rembg and matting is None and (only_mask or colouring != "estimated"):
+            masks = _find_masks(session, rgb, post_process_mask, **question)
+            results = _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
+        else:
+            if trimap is not None and matting is not None:
+                drawn = read_trimap(trimap, (rgb.height, rgb.width))
+                layers = [layer_of_matte(find_matte(pixels, None, drawn, options=matting))]
+            elif as_rembg:
+                masks = _find_masks(session, rgb, post_process_mask, **question)
+                refinement = Refinement(matting=matting)
+                layers = [
+                    refine_layer(pixels, Layer(mask_to_alpha(found)), refinement) for found in masks
+                ]
+            else:
+                session = get_session() if session is None else session
+                refinement = Refinement(post_process=post_process_mask, matting=matting)
+                layers = find_layers(session, rgb, **question)
+                layers = [refine_layer(pixels, layer, refinement) for layer in layers]
+            if not as_rembg:  # the method's own colours are not what was asked for
+                layers = [replace(layer, cutout=None) for layer in layers]
+            results = _draw(rgb, layers, colouring, only_mask, own_alpha)
+        result = composite.stack(results)
+        if colour is not None and not only_mask:
+            if parts.profile:
+                colour = (*from_srgb(colour[:3], parts.profile), colour[3])
+            result = composite.over_colour(result, colour)
+        return give_back(result, parts, Kind.BYTES if force_return_bytes else kind, channel_order)
 
 
 def choose_method(

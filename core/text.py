@@ -8,8 +8,10 @@ import reprlib
 LIMIT = 200
 """Characters that are quoted at most."""
 
-# In http://user:password@host, and in user:password@host, which proxies are set to as well.
-_PASSWORD = re.compile(r"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+:[^\s/@]+@")
+# In http://user:password@host, and in user:password@host, which proxies are set to as well. The
+# colon of C:\folder@1 is none of a password.
+_DRIVE = r"(?<=\b[A-Za-z]):\\"
+_PASSWORD = re.compile(rf"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+(?!{_DRIVE}):[^\s/@]+@")
 
 
 _values = reprlib.Repr()

@@ -139,7 +139,7 @@ class _CoreRemoval:
 
 
 def to_session(session: Any) -> Any:
-    """Return what came through a session's socket as the core asks it.
+    """Return what came through a session input as the core asks it.
 
     ``encode_image`` (ComfyUI's own background removal) is not known there; ``predict`` (rembg)
     and ``process`` (ComfyUI_essentials) are.

@@ -1,4 +1,4 @@
-"""The object behind the REMBG_SESSION socket."""
+"""The object behind a REMBG_SESSION link."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ Outside ComfyUI every function still answers, so that nodes can be tested withou
 
 from __future__ import annotations
 
+import os
 import uuid
 import weakref
 from collections.abc import Callable
@@ -57,10 +58,11 @@ def model_folders() -> tuple[Path, ...]:
 
 
 def custom_files() -> list[str]:
-    """List the .onnx files in ComfyUI's rembg folders."""
+    """List the .onnx files in ComfyUI's rembg folders, written the same on every system."""
     if folder_paths is None:
         return []
-    return [name for name in folder_paths.get_filename_list(FOLDER) if name.endswith(".onnx")]
+    names = folder_paths.get_filename_list(FOLDER)
+    return [name.replace(os.sep, "/") for name in names if name.lower().endswith(".onnx")]
 
 
 # -- devices -----------------------------------------------------------------------------

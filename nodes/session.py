@@ -170,12 +170,20 @@ class RemBGSession:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model: str | None, providers: str | None = None) -> bool | str:
-        # naming them lifts the combo check: bare ids and other packs' names are fine too
+    def VALIDATE_INPUTS(
+        cls,
+        model: str | None,
+        providers: str | None = None,
+        custom_model: str | None = _NO_FILE,
+    ) -> bool | str:
+        # naming them lifts the combo check: bare ids, other packs' names, and files as Windows
+        # writes them are fine too
         try:
             if model is not None:  # not linked
                 get_model(model)
             choose(providers, (), None)
+            if custom_model not in (None, _NO_FILE):
+                custom_path(custom_model, host.model_folders())
         except RembgSessionsError as error:
             return str(error)
         return True

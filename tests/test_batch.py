@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -55,6 +56,23 @@ def test_a_batch_is_lazy_and_may_be_endless(workers, photo):
         next(batch)
     batch.close()
     assert next(taken) <= 7 + 2 * workers + 1
+
+
+def test_no_wait_for_a_result_is_without_end(photo, monkeypatch):
+    """Windows answers Ctrl-C between two waits only."""
+    result = Future.result
+
+    def done(future, timeout=None):
+        assert future.done() or timeout is not None
+        return result(future, timeout)
+
+    class Sleepy(Whole):
+        def predict(self, image, **options):
+            time.sleep(0.2)
+            return super().predict(image)
+
+    monkeypatch.setattr(Future, "result", done)
+    assert len(list(remove_batch([photo()] * 3, Sleepy(), workers=1))) == 3
 
 
 def test_a_failure_is_raised_in_its_turn(photo):

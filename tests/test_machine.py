@@ -45,10 +45,25 @@ def test_without_groups_the_processors_allowed_count(groups, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
     assert machine.cpu_count() == 1
     monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert machine.cpu_count() == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert machine.cpu_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "mask", "count"),
+    [(8, [0, 2], 2), (8, range(8), 8), (8, [], 8), (64, [5], 1), (96, range(48), 96)],
+)
+def test_processors_allowed_on_windows(groups, monkeypatch, there, mask, count):
+    """Of more than 64 processors a mask tells of one group only."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: there)
+    monkeypatch.setattr(sys, "platform", "win32")
+    process = SimpleNamespace(cpu_affinity=lambda: list(mask))
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    assert machine.cpu_count() == count
 
 
 @pytest.mark.parametrize(
@@ -140,7 +155,7 @@ def test_a_group_that_is_full_has_nothing_left(groups):
     assert machine.free_memory() == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="ulimit is of Unix")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux keeps to it")
 def test_a_limit_of_address_space():
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
@@ -148,3 +163,15 @@ def test_a_limit_of_address_space():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0 < int(run.stdout) < 3 << 30
+
+
+def test_the_address_space_of_macos_says_nothing(groups, monkeypatch):
+    """A process has hundreds of gigabytes of it there, and uses next to nothing of them."""
+    resource = SimpleNamespace(RLIMIT_AS=5, RLIM_INFINITY=-1, getrlimit=lambda kind: (GIB, GIB))
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(vms=400 * GIB))
+    monkeypatch.setitem(sys.modules, "resource", resource)
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert machine.free_memory() == 32 * GIB
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert machine.free_memory() == 0

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from helpers import Gradient
 from rembg_sessions.core import new_session, remove
-from rembg_sessions.core.errors import ImageError, OptionError, RembgSessionsError
+from rembg_sessions.core.errors import (
+    ImageError,
+    NotEnoughMemoryError,
+    OptionError,
+    RembgSessionsError,
+)
+from rembg_sessions.core.layers import find_layers
 from rembg_sessions.core.matting.methods import MattingOptions, find_matte
 from rembg_sessions.core.matting.trimap import trimap_from_mask
 from rembg_sessions.core.registry.models import VITMATTE
@@ -347,3 +356,67 @@ def test_bad_options(options, message, network, photo):
     session = new_session("u2net_custom", model_path=network("mine.onnx"))
     with pytest.raises(OptionError, match=message):
         remove(photo(), session=session, **options)
+
+
+# -- memory ------------------------------------------------------------------------------
+
+
+class Failing:
+    def __init__(self, error):
+        self.error = error
+
+    def predict(self, image, **options):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 9 GiB"), RuntimeError("can't start new thread")],
+    ids=["array", "thread"],
+)
+def test_where_memory_ends_a_sentence_says_so(photo, error):
+    picture = photo(40, 30)
+    with pytest.raises(NotEnoughMemoryError, match=r"a picture of 40×30 pixels: \d+ MiB are free"):
+        remove(picture, session=Failing(error))
+    with pytest.raises(MemoryError, match="make the picture smaller"):
+        find_layers(Failing(error), picture)
+
+
+def test_errors_of_a_session_stay_what_they_are(photo):
+    with pytest.raises(RuntimeError, match="its own"):
+        remove(photo(), session=Failing(RuntimeError("its own")))
+
+
+LIMITED = """
+import resource
+import numpy as np
+from rembg_sessions.core import remove
+from rembg_sessions.core.errors import NotEnoughMemoryError
+from PIL import Image
+
+class Disc:
+    def predict(self, image, **options):
+        y, x = np.ogrid[: image.height, : image.width]
+        far = np.hypot(y - image.height / 2, x - image.width / 2) * 3 / image.height
+        return [Image.fromarray((np.clip((1.02 - far) * 25, 0, 1) * 255).astype(np.uint8))]
+
+side = {side}
+pixels = np.zeros((side, side, 3), np.uint8)
+pixels[::7] = 200
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + {room},) * 2)
+try:
+    print(remove(pixels, session=Disc(), matting_method={method!r}).shape)
+except NotEnoughMemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, limits address space")
+@pytest.mark.parametrize("method", ["closed-form", "fast", "guided"])
+@pytest.mark.parametrize(("side", "room"), [(1500, 500), (1500, 150), (3000, 300)])
+def test_little_address_space_ends_in_a_result_or_a_sentence(method, side, room):
+    program = LIMITED.format(side=side, room=room << 20, method=method)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"({side}, {side}, 4)" in done.stdout or "smaller" in done.stdout

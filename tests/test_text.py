@@ -20,6 +20,14 @@ from rembg_sessions.core.text import LIMIT, quotable, short, without_passwords
         ("from http://a:b@c or https://d:e@f/g", "from http://***@c or https://***@f/g"),
         ("https://host:443/model@main", "https://host:443/model@main"),
         ("https://host/a:b", "https://host/a:b"),
+        (r"C:\Users\me@corp\x.onnx", r"C:\Users\me@corp\x.onnx"),
+        (r"'c:\\Users\\me@corp'", r"'c:\\Users\\me@corp'"),
+        (r"model_path=C:\me@corp is not", r"model_path=C:\me@corp is not"),
+        (r"\\server\me@corp\x.onnx", r"\\server\me@corp\x.onnx"),
+        (r"CORP\me:secret@host:3128", "***@host:3128"),
+        (r"me:\secret@host", "***@host"),
+        (r"c:secret@host", "***@host"),
+        (r"C:\x@1 by me:secret@host", r"C:\x@1 by ***@host"),
     ],
 )
 def test_passwords_in_addresses(text, shown):

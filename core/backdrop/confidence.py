@@ -17,8 +17,8 @@ _BORDER_SHARE = 0.35, 0.25
 _INTERRUPTIONS = 14, -9
 # Length of the backdrop's outline, as a share of the image's perimeter.
 _OUTLINE_LENGTH = 3.2, -1.2
-# The factor falls by this much of the share of the rim that is lost, and a pixel of the rim is
-# lost if it deviates less than so many times the limit.
+# Loss of the factor for each share of the rim that is lost, and how many times the limit a pixel
+# of the rim must deviate not to be lost.
 _LOSS_COST, _LOST_BELOW = 1.5, 2
 # Share of backdrop, within the rows and columns that are not all backdrop, below which the
 # backdrop is only bars around an image.

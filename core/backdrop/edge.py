@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ..imaging.levels import VISIBLE
 from ..imaging.morphology import dilate, erode
 from ..imaging.pyramid import Floats, average, smooth, strongest
-from ..matting.closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from ..matting.closed_form.estimate import estimate_alpha_closed_form
+from ..matting.closed_form.memory import BudgetError
 from ..matting.local_linear import SOLVED_EPSILON, SOLVED_RADIUS, fit_coefficients
 from .depth import FAR_OUTSIDE, FIRST_WIDTH, alpha_at, depth_in_edge, measure_width, signed_distance
 from .field import Field, noise_limit

@@ -91,11 +91,10 @@ def solve(
 ) -> Backdrop:
     """Solve alpha and foreground colours of a subject before a plain backdrop.
 
-    The backdrop's colours B are fitted to the border and refined inside; foreground colours
-    F are carried outwards from the subject; then α follows from I = αF + (1−α)B, helped by
-    the shape of the edge where F and B are alike, and F is unmixed with the α found. A small
-    subject is solved again from close by, except with ``keep_shadow``; then the lower of the
-    two confidences counts.
+    The backdrop's colours B are fitted to the border and refined inside; foreground colours F
+    are estimated from the subject nearby; α follows from I = αF + (1−α)B, helped by the shape
+    of the edge where F and B are alike; and F is unmixed with that α. A small subject is solved
+    again from close by, except with ``keep_shadow``; its confidence is the lower of the two.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ code.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -22,6 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal may not know every letter of a name
         sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            _flush()  # at exit it would be too late to say what is wrong
+    except OSError as error:
+        if not _reader_left(error):
+            say(f"error: {error}")
+        try:
+            _flush()
+        except OSError:  # it cannot be written: keep Python from complaining about that at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -31,10 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("Cancelled.")
         return 130
-    except BrokenPipeError:
-        # whoever read our output has left; keep Python from complaining about it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        say(f"error: {error}")
-        return 1
+
+
+def _flush() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.flush()
+
+
+def _reader_left(error: OSError) -> bool:
+    """Return whether an error says that nobody reads our output any more."""
+    # Windows says that an argument is not valid, and names no file
+    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or on_windows

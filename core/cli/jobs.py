@@ -92,7 +92,7 @@ def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Fou
     OptionError
         If input and output are the same folder.
     """
-    if target.resolve() == source.resolve():
+    if same_folder(source, target):
         raise OptionError("Input and output are the same folder; name another for the cut-outs.")
     found, readable = Found(), readable_suffixes()
     pictures: list[Path] = []
@@ -116,6 +116,17 @@ def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Fou
     return found
 
 
+def same_folder(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one folder.
+
+    ``resolve()`` does not tell where the file system ignores case: it may keep that of the path.
+    """
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == other.resolve()
+
+
 def _key(path: Path) -> str:
     """Return what two names share that some file system takes for one."""
     return unicodedata.normalize("NFC", str(path)).casefold()
@@ -126,13 +137,12 @@ def _files(source: Path, target: Path) -> Iterator[Path]:
 
     The output folder is left out, and what macOS puts beside files on other disks.
     """
-    output = target.resolve()
     seen: set[Path] = set()
     folders = [source]
     while folders:
         folder = folders.pop()
         real = folder.resolve()
-        if real in seen or real == output:
+        if real in seen or same_folder(folder, target):
             continue
         seen.add(real)
         for path in folder.iterdir():

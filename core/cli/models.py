@@ -26,8 +26,8 @@ def list_models(_: argparse.Namespace) -> int:
 
 
 def _size(spec: ModelSpec) -> str:
-    sizes = [file.size for file in spec.weights]
-    return f"{sum(sizes) / 1e6:.0f} MB" if sizes and None not in sizes else ""
+    sizes = [file.size or 0 for file in spec.weights]
+    return f"{sum(sizes) / 1e6:.0f} MB" if sizes and all(sizes) else ""
 
 
 def _licence(spec: ModelSpec) -> str:

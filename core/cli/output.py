@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import hashlib
 import re
 import sys
@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ImageError, OptionError
-from .jobs import STREAM, Job
+from ..weights.filesystem import is_too_long, remove, replace
+from .jobs import STREAM, Job, same_folder
 
 # Formats that keep an alpha channel; the others need --bgcolor or --only-mask.
 _WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
@@ -73,7 +74,7 @@ def write(
     path = Path(job.target)
     if job.within and not overwrite:
         real = path.parent.resolve()
-        if not real.is_relative_to(Path(job.within).resolve()):
+        if not any(same_folder(folder, Path(job.within)) for folder in (real, *real.parents)):
             raise ImageError(
                 f"{path} leads through a link to {real}, outside the output folder; add "
                 "--overwrite to write there."
@@ -82,22 +83,32 @@ def write(
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, data)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        raise ImageError(f"The name of {path} is too long for its disk; rename it.") from error
+        if is_too_long(error, path):
+            raise ImageError(
+                f"The name of {path} is too long for its disk; rename it, or name a folder with a "
+                "shorter path."
+            ) from error
+        if isinstance(error, PermissionError):
+            raise ImageError(
+                f"{path} cannot be written ({error.strerror}). Name another output, or make "
+                f"{path.parent} writable."
+            ) from error
+        raise
 
 
 def _write_whole(path: Path, data: bytes) -> None:
     # hidden, short, and the same each time: what a killed run leaves is overwritten by the next
     name = hashlib.sha256(path.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     part = path.with_name(f".rembg-{name}.part")
-    part.unlink(missing_ok=True)  # not to be followed if somebody made it a link
+    remove(part, missing_ok=True)  # not to be followed if somebody made it a link
     try:
         with part.open("xb") as file:
             file.write(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is the first error that tells
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def download_bar() -> Iterator[Callable[[int, int], None]]:
+def download_bar() -> Generator[Callable[[int, int], None]]:
     """Yield a callback (bytes done, bytes total) that draws a bar while a download runs."""
     from tqdm import tqdm
 

@@ -197,6 +197,12 @@ def _pull_push(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDA
     """Fill what has little weight from ever coarser weighted averages.
 
     ``colours`` is (h, w, 4), see :func:`_average`, ``weight`` (h, w, 1), 0..1.
+
+    The same idea as :func:`.pyramid.fill`, but here the deviation is computed anew from moments
+    at each size, and sizes are doubled in 8 bits. In floats, 7 ms faster, edge colours would
+    change by up to 25 levels (0.6 on average) and be no better on composites with known F. With
+    the moments themselves in :func:`.pyramid.fill` the error on the lemur, whose colours are
+    known, is 1.98 levels instead of 1.91, though 5.6 instead of 6.8 on cut-outs of photos.
     """
     height, width = weight.shape[:2]
     if max(height, width) == 1:

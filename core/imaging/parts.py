@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import ImageError, RembgSessionsError
+from ..errors import ImageError, NotEnoughMemoryError, RembgSessionsError
 from ..text import quotable
 from .profile import space_of, to_srgb
 
@@ -50,8 +50,12 @@ def reading(what: str) -> Iterator[None]:
     """Turn whatever Pillow raises about a picture, which is nearly anything, into ImageError."""
     try:
         yield
-    except (MemoryError, RembgSessionsError):
+    except RembgSessionsError:
         raise
+    except MemoryError as error:
+        raise NotEnoughMemoryError(
+            f"{what} is too large for the memory there is. Free some, or make it smaller."
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             f"{what} is refused: {error} If you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."

@@ -40,9 +40,9 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
     try:
         from PIL import ImageCms
 
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target: Any = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB")
+        cms: Any = ImageCms  # what it says about its own types is incomplete
+        source = cms.ImageCmsProfile(io.BytesIO(profile))
+        return cms.profileToProfile(picture, source, cms.createProfile("sRGB"), outputMode="RGB")
     except Exception as error:  # a Pillow without LittleCMS, a damaged profile
         _log.warning("The picture's colour profile could not be used: %s.", error)
         return None
@@ -53,11 +53,11 @@ def from_srgb(colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, i
     try:
         from PIL import ImageCms
 
-        source: Any = ImageCms.createProfile("sRGB")
-        target = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        cms: Any = ImageCms
+        target = cms.ImageCmsProfile(io.BytesIO(profile))
         pixel = Image.new("RGB", (1, 1), colour)
-        converted: Any = ImageCms.profileToProfile(pixel, source, target, outputMode="RGB")
-        return converted.getpixel((0, 0))
+        found = cms.profileToProfile(pixel, cms.createProfile("sRGB"), target, outputMode="RGB")
+        return found.getpixel((0, 0))
     except Exception as error:
         _log.warning("The picture's colour profile could not be used: %s.", error)
         return colour

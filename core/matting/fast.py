@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..imaging.morphology import dilate
-from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
-from .local_linear import SOLVED_EPSILON, SOLVED_RADIUS, carry_alpha, fit_coefficients
+from .closed_form.estimate import estimate_alpha_closed_form
+from .closed_form.memory import BudgetError, check_budget
+from .local_linear import (
+    SOLVED_EPSILON,
+    SOLVED_RADIUS,
+    carry_alpha,
+    fit_coefficients,
+    predict_carrying,
+)
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -20,6 +27,9 @@ _log = logging.getLogger("rembg_sessions")
 _SMALL, _LARGEST = 512, 1024
 # Longer side below which an image is not made any smaller.
 _LAST_RESORT = 128
+# Unknown pixels that are solved at most: with more, nearly all of the image is unknown, and that is
+# as well solved smaller.
+_MOST_UNKNOWN = 300_000
 # Rows of the small image that are made at a time, and the rounding error of its averages.
 _STRIP, _ROUNDING = 64, 1e-5
 
@@ -49,8 +59,8 @@ def estimate_alpha_fast(
     on_step
         Called between the steps and while solving; may raise to cancel.
     memory
-        Bytes that the solve may take; None lets :mod:`.closed_form` decide. The size is
-        halved until it fits.
+        Bytes that it may take; None stands for half of the free memory, and a quarter for the
+        solve. The size is halved until it fits.
 
     Returns
     -------
@@ -60,13 +70,14 @@ def estimate_alpha_fast(
     Raises
     ------
     BudgetError
-        If not even 128 pixels fit.
+        If not even 128 pixels fit, or not the full image.
 
     References
     ----------
     Levin, Lischinski, Weiss: A Closed-Form Solution to Natural Image Matting, 2008.
     He, Sun: Fast Guided Filter, 2015.
     """
+    check_budget(predict_carrying(trimap), memory, share=2)
     longer = max(trimap.shape)
     pixels = np.flatnonzero(trimap == 0.5)
     # long and narrow images: a window must fit
@@ -78,11 +89,15 @@ def estimate_alpha_fast(
         )
         if on_step is not None:
             on_step()
+        may_shrink = scale < most and longer > scale * _LAST_RESORT
+        if may_shrink and np.count_nonzero(small_trimap == 0.5) > _MOST_UNKNOWN:
+            scale = min(2 * scale, most)
+            continue
         try:
             solved = estimate_alpha_closed_form(small, small_trimap, on_step=on_step, memory=memory)
             break
         except BudgetError:
-            if scale == most or longer <= scale * _LAST_RESORT:
+            if not may_shrink:
                 raise
             scale = min(2 * scale, most)
             _log.warning("Alpha matting: solving a picture %d× smaller, for want of memory.", scale)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .local_linear import carry_alpha, fit_coefficients
+from .closed_form.memory import check_budget
+from .local_linear import carry_alpha, fit_coefficients, predict_carrying
 
 # Radius of the windows, in pixels, for images whose longer side is up to _USUAL_SIDE pixels. It
 # grows with larger images, because their masks are coarser in proportion.
@@ -45,17 +46,23 @@ def estimate_alpha_guided(
     on_step
         Called between the steps; may raise to cancel.
     memory
-        Not used; every method takes it.
+        Bytes that it may take; None stands for half of the free memory.
 
     Returns
     -------
     ndarray
         float32 (H, W), 0..1; 0 and 1 where the trimap says so.
 
+    Raises
+    ------
+    BudgetError
+        If it would take more than ``memory``.
+
     References
     ----------
     He, Sun, Tang: Guided Image Filtering, 2013. He, Sun: Fast Guided Filter, 2015.
     """
+    check_budget(predict_carrying(trimap), memory, share=2)
     alpha = trimap.copy()
     height, width = trimap.shape
     pixels = np.flatnonzero(trimap == 0.5)

@@ -26,8 +26,19 @@ from ..imaging.rows import map_rows
 
 # Radius and ε, for colours in 0..1, to fit alpha that closed-form matting solved.
 SOLVED_RADIUS, SOLVED_EPSILON = 1, 1e-6
+# Bytes that carrying alpha up takes at most, measured: for every pixel of the full image, and for
+# every unknown one.
+_CARRY_PIXEL, _CARRY_UNKNOWN = 6, 40
 # Pixels of one call, and the work of one of them, in simple operations.
 _BLOCK, _WORK = 1 << 15, 16
+
+
+def predict_carrying(trimap: NDArray[np.float32]) -> int:
+    """Return the bytes that it takes to fit alpha small and carry it up.
+
+    ``trimap`` is float32 (H, W), 0.5 where alpha is unknown.
+    """
+    return _CARRY_PIXEL * trimap.size + _CARRY_UNKNOWN * int(np.count_nonzero(trimap == 0.5))
 
 
 def fit_coefficients(

@@ -17,14 +17,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import flag, one_of
 from ..errors import ImageError
-from .closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from .closed_form.estimate import estimate_alpha_closed_form
+from .closed_form.memory import BudgetError
 from .fast import estimate_alpha_fast
 from .guided import estimate_alpha_guided
 from .reference import colour_by_pymatting, estimate_alpha_pymatting
@@ -223,19 +223,18 @@ def find_matte(
     if not _has(trimap, 0.5):  # a hard mask without erosion is certain everywhere
         return Matte(alpha=trimap, trimap=trimap, method="")
 
-    arguments: dict[str, Any] = {"on_step": on_step, "memory": memory}
-    if row.takes_model:
-        arguments["model"] = options.model
+    extra = {"model": options.model} if row.takes_model else {}
     target = None
     if row.reads_mask and mask is not None:
         target = np.divide(mask, 255, dtype=np.float32)
     warning = ""
     try:
-        alpha = row.estimate(image, trimap, target, **arguments)
+        alpha = row.estimate(image, trimap, target, on_step=on_step, memory=memory, **extra)
     except BudgetError as error:
         if row is METHODS["fast"]:
             raise
-        alpha, method = estimate_alpha_fast(image, trimap, **arguments), "fast"
+        alpha = estimate_alpha_fast(image, trimap, on_step=on_step, memory=memory)
+        method = "fast"
         warning = (
             f"{method} matting instead of closed-form, which would take "
             f"{error.need / 2**20:.0f} MB of memory and may take {error.budget / 2**20:.0f} MB."

@@ -39,6 +39,7 @@ _ADAPTERS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08
 def host_accelerator() -> Accelerator:
     """Return what this machine could run.
 
+    Windows without an NVIDIA GPU is ``"directml"``, also where there is no other GPU.
     ``CUDA_VISIBLE_DEVICES`` is honoured: an empty value or ``-1`` means that there is no NVIDIA
     GPU.
     """

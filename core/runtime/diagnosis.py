@@ -1,6 +1,6 @@
 """Explains the installation: what is there, what is wrong with it, and how to repair it.
 
-Pure functions of the facts that ``installation`` collects.
+Functions of the facts that ``installation`` collects, and of the shell they are printed for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .doctor import doctor_command
+from .doctor import doctor_command, shell_line, shell_remark
 from .installation import Facts, collect, major
 from .providers import choose, display_name
 
@@ -28,10 +28,12 @@ def diagnose() -> str:
 def missing_runtime_message(error: ImportError) -> str:
     """Say why onnxruntime cannot be used, with the real reason and the pip lines."""
     facts = replace(collect(), ort_version=None, ort_providers=(), ort_error=str(error))
-    commands = "\n".join(f"  {line}" for line in repair_commands(facts))
+    commands = repair_commands(facts)
+    lines = "\n".join(f"  {line}" for line in commands)
     return (
-        f"{problems(facts)[0]}\nClose the programs that use it, run\n{commands}\n"
-        f"and start again. `{doctor_command()}` tells more."
+        f"{problems(facts)[0]}\nClose the programs that use it, "
+        f"run{shell_remark(commands[0])}\n{lines}\n"
+        f"and start again. {doctor_command()} tells more."
     )
 
 
@@ -135,16 +137,15 @@ def repair_commands(facts: Facts) -> list[str]:
     intact = facts.ort_error is None and not facts.missing_files and facts.owners == (base,)
     if intact and not facts.missing_libraries and _cuda_target(facts) == major(facts.ort_cuda):
         return []  # the driver is too old for torch, too
-    pip = f'"{facts.executable}" -m pip'
-    uninstall, install = f"{pip} uninstall -y", f"{pip} install"
+    pip = [facts.executable, "-m", "pip"]
+    uninstall, install = [*pip, "uninstall", "-y"], [*pip, "install"]
     if not facts.has_pip:
-        uninstall = f'uv pip uninstall --python "{facts.executable}"'
-        install = f'uv pip install --python "{facts.executable}"'
-    quoted = wanted if wanted == base else f'"{wanted}"'
-    lines = [f"{install} {quoted}"]
+        uninstall = ["uv", "pip", "uninstall", "--python", facts.executable]
+        install = ["uv", "pip", "install", "--python", facts.executable]
+    lines = [[*install, wanted]]
     if facts.owners and not intact:
-        lines.insert(0, f"{uninstall} {' '.join(facts.owners)}")
-    return lines
+        lines.insert(0, [*uninstall, *facts.owners])
+    return [shell_line(line) for line in lines]
 
 
 def _requirement(facts: Facts) -> str:
@@ -204,7 +205,10 @@ def report(facts: Facts) -> str:
     lines += [f"{number}. {text}" for number, text in enumerate(found, start=1)]
     commands = repair_commands(facts)
     if commands:
-        lines.append("To repair it, close the programs that use onnxruntime (ComfyUI), then run:")
+        lines.append(
+            "To repair it, close the programs that use onnxruntime (ComfyUI), then run"
+            f"{shell_remark(commands[0])}:"
+        )
         lines += [f"  {line}" for line in commands]
     return "\n".join(lines)
 

@@ -1,19 +1,49 @@
-"""How this installation's doctor is started, for messages that send the user to it."""
+"""How this installation's doctor is started, and how a line is written for a shell."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+# What no shell takes for more than itself; a backslash is that on Windows only.
+_PLAIN = re.compile(r"[\w.:\\/+~-]+")
+_SPECIAL = re.compile(r"[\\\"$`!]")  # to shells of Unix, also between double quotes
 
 
 def doctor_command() -> str:
-    """Return the command line that examines this installation.
+    """Return the command line that examines this installation, in backticks, for a sentence.
 
     The script exists only where the package was installed by pip; ComfyUI runs it from its
     folder.
     """
-    if shutil.which("rembg-sessions"):
-        return "rembg-sessions doctor"
-    folder = Path(__file__).resolve().parents[2]
-    return f'cd "{folder}" && "{sys.executable}" -m core.cli doctor'
+    line = "rembg-sessions doctor"
+    if not shutil.which("rembg-sessions"):
+        folder = Path(__file__).resolve().parents[2]
+        line = shell_line([sys.executable or "python", str(folder), "doctor"])
+    return f"`{line}`{shell_remark(line)}"
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return words as a line for the shells of this system.
+
+    On Windows it is one for cmd and for PowerShell, but for :func:`shell_remark`.
+    """
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if sys.platform != "win32" and _SPECIAL.search(word):
+        return shlex.quote(word)
+    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+
+
+def shell_remark(line: str) -> str:
+    """Return what is to be said of a line of :func:`shell_line`; empty where it is clear."""
+    # PowerShell takes a quoted word at the beginning for a text, and cmd an & for an error
+    if sys.platform == "win32" and line.startswith('"'):
+        return " (in cmd; in PowerShell with & before it)"
+    return ""

@@ -200,7 +200,7 @@ class Graph:
             message = (
                 f"{display_name(wanted)} was requested for {self.path.name}, but ONNX Runtime "
                 f"could not load it and uses {display_name(active[0])}. Usually its libraries "
-                f"are missing or of another version: run `{doctor_command()}`."
+                f"are missing or of another version: run {doctor_command()}."
             )
             if not self._may_fall_back:
                 raise ProviderError(message)
@@ -250,7 +250,8 @@ def _run_until_done(
                 on_wait()
     except BaseException:
         options.terminate = True  # looked at after each node of the graph
-        wait([finished])
+        while not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
+            pass  # Windows answers another Ctrl-C between two waits only
         raise
     return finished
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import os
 import platform
 import re
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import settings
@@ -91,8 +94,8 @@ def collect(model_folder: Path | None = None) -> Facts:
     facts = Facts(
         pack=pack_version(),
         python=platform.python_version(),
-        executable=sys.executable,
-        system=f"{platform.platform()}, {platform.machine()}",
+        executable=sys.executable or "python",
+        system=_system(),
         has_pip=_version_of("pip") is not None,
         distributions=distributions,
         owners=owners,
@@ -125,6 +128,23 @@ def collect(model_folder: Path | None = None) -> Facts:
         ort_providers=providers,
         missing_libraries=missing_libraries,
     )
+
+
+def _system() -> str:
+    """Return the operating system and the processor's kind, as far as Python itself knows them.
+
+    ``platform.platform()`` starts programs: ``uname``, or on Windows ``ver``, or a query that
+    may take seconds.
+    """
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        name = f"Windows {version.major}.{version.minor}.{version.build}"
+        return f"{name}, {sysconfig.get_platform().removeprefix('win-')}"
+    kernel = os.uname()
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0]}, {kernel.machine}"
+    library = " ".join(filter(None, platform.libc_ver()))  # decides which wheels are taken
+    return ", ".join(filter(None, [f"{kernel.sysname} {kernel.release}", library, kernel.machine]))
 
 
 def pack_version() -> str:
@@ -160,13 +180,16 @@ def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
         if not name.startswith("onnxruntime") or name in versions:
             continue
         versions[name] = distribution.version
+        # distribution.files is of no use: since Python 3.12 it leaves out what is gone
+        record = distribution.read_text("RECORD")
+        paths = [row[0] for row in csv.reader((record or "").splitlines()) if row]
         files = [
-            file
-            for file in distribution.files or ()
-            if file.parts[0] == "onnxruntime" and file.suffix != ".pyc"
+            path
+            for path in paths
+            if path.startswith("onnxruntime/") and PurePosixPath(path).suffix != ".pyc"
         ]
         # a package without a list of files (from conda, say) is judged by its name
-        if files or (distribution.files is None and name in ("onnxruntime", "onnxruntime-gpu")):
+        if files or (record is None and name in ("onnxruntime", "onnxruntime-gpu")):
             owners.append(name)
         gone = sum(not Path(str(distribution.locate_file(file))).exists() for file in files)
         if gone:

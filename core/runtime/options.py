@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,6 +17,8 @@ from .accelerator import host_accelerator
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
 from .providers import CPU, Choice, Request, choose
+
+_log = logging.getLogger("rembg_sessions")
 
 _MOST_DEVICES = 255
 OPTIMIZATION_LEVELS = {
@@ -86,6 +89,8 @@ def runtime_options(model: str, sess_opts: Any, arguments: Mapping[str, Any]) ->
 def choose_providers(options: RuntimeOptions) -> Choice:
     """Choose providers for the installed onnxruntime, and warn where Auto leaves a GPU idle.
 
+    Where it is not certain that there is a GPU, that is no warning.
+
     Raises
     ------
     OptionError
@@ -100,10 +105,15 @@ def choose_providers(options: RuntimeOptions) -> Choice:
         return choice
     runs_on = options.runs_on or host_accelerator()
     choice = choose(request, available, runs_on, device_id=device_id)
-    if runs_on != "cpu" and choice.providers == (CPU,):
+    if runs_on == "cpu" or choice.providers != (CPU,):
+        return choice
+    if runs_on == "directml" and options.runs_on is None:
+        # all that is known is that this is Windows: there may be no GPU of any use
+        _log.info("Running on the CPU. %s tells how to use a GPU.", doctor_command())
+    else:
         warn_once(
             f"This machine has an accelerator ({runs_on}), but the installed onnxruntime "
-            f"has no provider for it: running on the CPU. `{doctor_command()}` tells more."
+            f"has no provider for it: running on the CPU. {doctor_command()} tells more."
         )
     return choice
 

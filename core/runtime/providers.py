@@ -239,5 +239,5 @@ def missing_message(missing: Sequence[str], available: Sequence[str]) -> str:
             "Uninstall every other onnxruntime package before you install it, because they "
             "overwrite each other's files."
         )
-    parts.append(f"`{doctor_command()}` shows what is installed.")
+    parts.append(f"{doctor_command()} shows what is installed.")
     return " ".join(parts)

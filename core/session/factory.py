@@ -21,7 +21,7 @@ from .network import Model, NetworkSession
 from .rembg_api import BaseSession
 from .sam import SamSession
 
-AnyModel = TypeVar("AnyModel", Model, BaseSession)
+AnyModel = TypeVar("AnyModel", bound=Model | BaseSession)
 
 DEFAULT_MODEL: ModelName = "u2net"
 # Options that say nothing about the model: where its files are looked for, and who watches.
@@ -32,7 +32,8 @@ def _session_class(spec: ModelSpec) -> type[BaseSession]:
     special = {Output.SAM: SamSession, Output.BACKDROP: BackdropSession}
     base = special.get(spec.output, NetworkSession)
     own = {"spec": spec, "__doc__": spec.good_for, "__reduce__": _reduce}
-    return type(spec.session_class, (base,), own)
+    made: Any = type(spec.session_class, (base,), own)
+    return made
 
 
 def _reduce(session: BaseSession) -> tuple[Any, ...]:
@@ -105,7 +106,8 @@ def _make(kind: type[AnyModel], sess_opts: Any, options: dict[str, Any]) -> AnyM
     options = {name: value for name, value in options.items() if value is not None}
     if not (kind.spec.weights or kind.spec.custom):  # there are no files to be found
         options = {name: value for name, value in options.items() if name not in _FINDING}
-    return kind(kind.spec.name, sess_opts, **options)
+    make: Any = kind
+    return make(kind.spec.name, sess_opts, **options)
 
 
 _shared: WeakValueDictionary[tuple[Any, ...], Model | BaseSession] = WeakValueDictionary()
@@ -124,6 +126,10 @@ def get_session(model_name: ModelName | str = DEFAULT_MODEL, **options: Any) -> 
     return share(_session_type(model_name, options), **options)
 
 
+def _plain(value: object) -> object:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value  # pyright: ignore
+
+
 def share(kind: type[AnyModel], **options: Any) -> AnyModel:
     """Return the one model of a class and its options, see :func:`get_session`."""
     if options.pop("sess_opts", None) is not None:
@@ -132,7 +138,7 @@ def share(kind: type[AnyModel], **options: Any) -> AnyModel:
             "new_session, or pass threads and optimization instead."
         )
     chosen = {
-        name: str(value) if isinstance(value, os.PathLike) else value
+        name: _plain(value)
         for name, value in options.items()
         if name != "on_progress" and value is not None
     }

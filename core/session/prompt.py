@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ..checks import is_list
 from ..errors import OptionError
 from ..text import short
 
@@ -102,18 +103,19 @@ def _check_mark(entry: Any, number: int, size_hw: tuple[int, int]) -> Mark:
 
 def _check_data(data: Any, kind: str, where: str, size_hw: tuple[int, int]) -> list[float]:
     form, count = _VALUES[kind]
-    values: list[Any] = list(data) if isinstance(data, (list, tuple)) else []  # pyright: ignore
+    shown = short(data)
+    values: list[Any] = list(data) if is_list(data) else []
     if len(values) != count or not all(_is_number(value) for value in values):
         raise OptionError(
-            f"{where}: 'data' is {short(data)}. A {kind} needs {form}: {count} numbers, in pixels."
+            f"{where}: 'data' is {shown}. A {kind} needs {form}: {count} numbers, in pixels."
         )
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
-        raise OptionError(f"{where}: 'data' is {short(data)}. All values must be finite.")
+        raise OptionError(f"{where}: 'data' is {shown}. All values must be finite.")
     height, width = size_hw
     limits = [width, height] * 2
     if not all(0 <= value <= limit for value, limit in zip(values, limits, strict=False)):
         raise OptionError(
-            f"{where}: {short(data)} is outside the picture, which is {width} pixels wide and "
+            f"{where}: {shown} is outside the picture, which is {width} pixels wide and "
             f"{height} high. x may be 0 to {width}, y 0 to {height}."
         )
     return [float(value) for value in values]

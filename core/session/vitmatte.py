@@ -71,7 +71,9 @@ class VitMatte(Model):
         return resize_alpha(alpha[: inner_hw[0], : inner_hw[1]], (height, width))
 
 
-_TYPES = {spec.name: type(spec.session_class, (VitMatte,), {"spec": spec}) for spec in VITMATTE}
+_TYPES: dict[str, type[VitMatte]] = {
+    spec.name: type(spec.session_class, (VitMatte,), {"spec": spec}) for spec in VITMATTE
+}
 
 
 def get_vitmatte(name: VitMatteName | str | None = None, **options: Any) -> VitMatte:

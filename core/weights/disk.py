@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..registry.spec import WeightFile
+from .filesystem import is_too_long
 from .sources import by_hand
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -39,6 +40,12 @@ def on_disk(file: WeightFile, target: Path) -> Generator[None, None, None]:
         where = exc.filename or target
         if exc.errno in _FULL:
             raise _no_room(file, target, "does not fit") from exc
+        if is_too_long(exc, target):
+            raise WeightsError(
+                f"{where} cannot be written: its name is too long for its disk. Choose a model "
+                "folder with a shorter path ($U2NET_HOME for Python and the shell). "
+                f"{by_hand(file, target)}"
+            ) from exc
         if isinstance(exc, FileNotFoundError):
             raise WeightsError(
                 f"{where} is not there: it was removed while {target.name} was downloaded, or its "

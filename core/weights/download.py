@@ -14,6 +14,7 @@ from ..registry.spec import WeightFile
 from ..text import without_passwords
 from .disk import check_part, check_room, on_disk, part_path, write_all
 from .failures import SourceFailed
+from .filesystem import remove, replace
 from .network import CHUNK
 from .sources import by_hand, sources
 from .transfer import Report, Transfer
@@ -58,9 +59,9 @@ def place(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
         else:
             _fetch(file, target, report)
         with on_disk(file, target):
-            part_path(target).replace(target)
+            replace(part_path(target), target)
             for path in spent:
-                path.unlink()
+                remove(path)
     return True
 
 

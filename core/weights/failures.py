@@ -19,8 +19,7 @@ class Broken(Exception):
 def failure(exc: Exception, url: str, timeout: float, *, opening: bool) -> Exception:
     """Return what an error of the HTTP client means, in words that follow the URL.
 
-    The classes of requests, httpx and httpx2 cannot be named without importing the one that is
-    there. What matters lies below them, or is in their names: Python's own errors.
+    The client's classes cannot be named without importing the library that it is of. What matters lies below them, or is in their names: Python's own errors.
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """One request at a time: the only module that speaks to the network.
 
 It asks through the client of huggingface_hub, which knows proxies and certificates, and which a
-program may have replaced by its own: a requests.Session before huggingface_hub 1.0, an
-httpx.Client since.
+program may have replaced by its own. Of which library it is depends on huggingface_hub's version.
 """
 
 from __future__ import annotations
@@ -188,7 +187,7 @@ def _login(url: str) -> tuple[str, dict[str, str]]:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
-        usable = False
+        parts, usable = urlsplit(""), False
     if not usable:
         raise SourceFailed(
             "is not a usable address: it must begin with https:// and a host (a mirror's is set "
@@ -213,6 +212,10 @@ def _token() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+def _unchanged(request: object) -> object:
+    return request
+
+
 @contextmanager
 def _opened(
     url: str, headers: Mapping[str, str]
@@ -229,7 +232,7 @@ def _opened(
                 )
                 reason, pieces = response.reason_phrase, response.iter_raw()
             else:
-                options["auth"] = lambda request: request  # none from ~/.netrc: as in httpx
+                options["auth"] = _unchanged  # none from ~/.netrc: as in httpx
                 response = stack.enter_context(
                     session.get(url, stream=True, allow_redirects=False, **options)
                 )

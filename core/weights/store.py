@@ -238,7 +238,7 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
     Parameters
     ----------
     model_path
-        A path, or a name that is looked up in the model folders first.
+        A path, or a name that is looked up in the model folders first; also as Windows writes it.
     folders
         Folders that are allowed besides $U2NET_HOME, ~/.u2net and rembg's own.
 
@@ -256,10 +256,14 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
         )
     if not isinstance(model_path, (str, os.PathLike)):
         raise ModelPathError(f"model_path is {short(model_path)}; use the path of a model file.")
-    shown = f"'{quotable(os.fspath(model_path))}'"
+    text = os.fspath(model_path)
+    shown = f"'{quotable(text)}'"
     try:
-        asked = Path(model_path).expanduser()
-        candidates = [*(root / asked for root in roots), asked.absolute()]
+        names = [Path(model_path).expanduser()]
+        if "\\" in text:  # of a workflow that was saved on Windows
+            names.append(Path(text.replace("\\", "/")))
+        candidates = [root / name for name in names for root in roots]
+        candidates += [name.absolute() for name in names]
         # a folder may be allowed by the name of a link to it, and asked for by its own
         real = [root.resolve() for root in roots]
         inside = [

@@ -14,6 +14,7 @@ from ..registry.spec import HubFile, WeightFile
 from ..text import quotable, without_passwords
 from .disk import check_room, on_disk, part_path, write_all
 from .failures import Broken, SourceFailed
+from .filesystem import remove
 from .network import CHUNK, Answer, ask, hub_page
 from .sources import expectation, mismatch
 
@@ -59,7 +60,7 @@ class Transfer:
                 fault = mismatch(self.part, self.file)
                 if fault is None:
                     return
-                self.part.unlink()
+                remove(self.part)
             if not left_over:
                 raise SourceFailed(f"sent a file that {fault}")
             left_over = 0  # The bytes found on disk may have been the wrong ones: once more.

@@ -320,7 +320,7 @@ def test_a_small_subject_in_noise_is_solved_from_afar():
 
 
 def test_without_memory_for_the_solver_colours_decide(monkeypatch, caplog):
-    monkeypatch.setattr("rembg_sessions.core.matting.closed_form.estimate.free_memory", lambda: 100)
+    monkeypatch.setattr("rembg_sessions.core.matting.closed_form.memory.free_memory", lambda: 100)
     truth = disc(blur=4)
     found = solve(over(truth, RED, (30, 190, 60)))
     assert iou(found.alpha, truth) > 0.98

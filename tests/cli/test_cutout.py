@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from rembg_sessions.core import cli, sessions
 from rembg_sessions.core.cli import cutout
 
+ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
 
 
@@ -291,8 +293,11 @@ def test_download_refuses_unknown_and_custom(capsys):
     assert "supply" in capsys.readouterr().err
 
 
-def test_as_a_program():
-    command = [sys.executable, "-m", "rembg_sessions.core.cli", "doctor"]
+@pytest.mark.parametrize(
+    "program", [["-m", "rembg_sessions"], ["-m", "rembg_sessions.core.cli"], ["-I", str(ROOT)]]
+)
+def test_as_a_program(program):
+    command = [sys.executable, *program, "doctor"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "onnxruntime" in done.stdout
     usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)

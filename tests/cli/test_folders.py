@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import cutout, output
+from rembg_sessions.core.cli.jobs import Job, folder_jobs
+from rembg_sessions.core.cli.output import write
+from rembg_sessions.core.weights import filesystem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
 
@@ -175,6 +180,82 @@ def test_linked_folders_of_inputs_are_followed_once(source, target, tmp_path):
     assert outputs(target) == {"linked/a.png": "red"}
 
 
+# -- file systems that ignore case -----------------------------------------------------------
+
+
+@pytest.fixture
+def ignores_case(monkeypatch):
+    """Names that differ by case only are one folder, and resolve() leaves them as they are."""
+
+    def is_same(one, other):
+        return str(one.resolve()).casefold() == str(other.resolve()).casefold()
+
+    monkeypatch.setattr(Path, "samefile", is_same)
+
+
+def test_the_same_folder_in_another_case_is_refused(source, ignores_case, capsys):
+    save(source / "a.png")
+    before = (source / "a.png").read_bytes()
+    assert cut_out(source, source.with_name("IN"), "--overwrite") == 1
+    assert "are the same folder" in capsys.readouterr().err
+    assert (source / "a.png").read_bytes() == before
+
+
+def test_outputs_in_another_case_are_no_inputs(source, ignores_case):
+    save(source / "a.png")
+    save(source / "out" / "old.png")
+    found = folder_jobs(source, source.with_name("IN") / "OUT", ".png", True)
+    assert [Path(job.source).name for job in found.jobs] == ["a.png"]
+
+
+def test_a_link_back_into_the_outputs_in_another_case(target, tmp_path, ignores_case):
+    (target / "real").mkdir(parents=True)
+    link(target / "sub", target / "real")
+    job = Job("a.png", str(target / "sub" / "a.png"), str(tmp_path / "OUT"))
+    write(Image.new("RGBA", (8, 8)), job, ".png", quality=None, overwrite=False)
+    assert (target / "real" / "a.png").is_file()
+
+
+# -- what Windows refuses ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [3, 206])
+def test_a_path_that_is_too_long_for_windows(source, target, monkeypatch, capsys, number):
+    """Python knows it as a file that is not there."""
+
+    def refuse(path, *args, **kwargs):
+        error = FileNotFoundError(errno.ENOENT, "The system cannot find the path", str(path))
+        error.winerror = number
+        raise error
+
+    save(source / f"{'x' * 240}.png")
+    target.mkdir()
+    monkeypatch.setattr(output, "_write_whole", refuse)
+    assert cut_out(source, target) == 1
+    assert "is too long for its disk; rename it" in capsys.readouterr().err
+
+
+def test_an_output_that_a_viewer_has_open(source, target, monkeypatch, capsys):
+    replace = Path.replace
+
+    def held(path, to):
+        if (target / "a.png").exists():
+            raise PermissionError(errno.EACCES, "Access is denied", str(path))
+        return replace(path, to)
+
+    monkeypatch.setattr(filesystem, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(filesystem, "PATIENCE", 0.1)
+    monkeypatch.setattr(Path, "replace", held)
+    save(source / "a.png", "red")
+    save(target / "a.png", "blue")
+    assert cut_out(source / "a.png", target / "a.png", "--overwrite") == 1
+    said = capsys.readouterr().err
+    assert f"{target / 'a.png'} cannot be written (Access is denied; another program may" in said
+    assert outputs(target) == {"a.png": "blue"}
+    (target / "a.png").unlink()
+    assert cut_out(source / "a.png", target / "a.png") == 0
+
+
 # -- what is left out -----------------------------------------------------------------------
 
 
@@ -263,17 +344,3 @@ def test_qualities_that_do_not_exist(quality, source, target, capsys):
     with pytest.raises(SystemExit):
         cut_out(source, target, "--quality", quality)
     assert "is not a whole number from 1 to 100" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="closes descriptors as a shell does")
-@pytest.mark.parametrize("command", ["cutout - out.png", "cutout a.png -", "models", "cutout x y"])
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_end_in_a_sentence(command, closed, tmp_path):
-    import subprocess
-
-    save(tmp_path / "a.png")
-    line = f"{sys.executable} -m rembg_sessions.core.cli {command} -m backdrop {closed}"
-    if command == "models":
-        line = line.replace(" -m backdrop", "")
-    run = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True)
-    assert b"Traceback" not in run.stderr and run.returncode in (0, 1)

@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import struct
 import time
@@ -203,6 +204,17 @@ def test_nodes_are_listed_with_tooltips(server):
 def test_custom_files_are_offered(server):
     inputs = server.get("/object_info/RemBGSession")["RemBGSession"]["input"]
     assert DRAWN[1] in inputs["optional"]["custom_model"][0]
+
+
+@pytest.mark.parametrize("name", ["sub/Own.ONNX", r"sub\Own.ONNX"])
+def test_custom_files_of_another_system(server, base, name):
+    folder = base / "models" / "rembg"
+    (folder / "sub").mkdir(exist_ok=True)
+    shutil.copy(folder / DRAWN[1], folder / "sub" / "Own.ONNX")
+    inputs = server.get("/object_info/RemBGSession")["RemBGSession"]["input"]
+    assert "sub/Own.ONNX" in inputs["optional"]["custom_model"][0]
+    nodes = start(network=name) | {"mask": on_photo("RemBGMask")}
+    assert len(server.run(nodes | save_mask("out", ("mask", 0)))["out"]) == 1
 
 
 def test_start_leaves_no_complaint(server):

@@ -13,14 +13,17 @@ from PIL import Image
 from rembg_sessions.core import remove
 from rembg_sessions.core.errors import ImageError, OptionError
 from rembg_sessions.core.matting import fast as fast_matting
-from rembg_sessions.core.matting.closed_form.estimate import BudgetError
+from rembg_sessions.core.matting.closed_form import numpy_backend
+from rembg_sessions.core.matting.closed_form.estimate import estimate_alpha_closed_form
+from rembg_sessions.core.matting.closed_form.memory import BudgetError, predict_memory
+from rembg_sessions.core.matting.closed_form.numeric import thread_count
+from rembg_sessions.core.matting.closed_form.symbolic import analyse
 from rembg_sessions.core.matting.methods import METHODS, MattingOptions, find_matte
 from rembg_sessions.core.matting.trimap import trimap_from_mask
 
 FRONT, BACK = np.array([230, 180, 90]), np.array([20, 40, 80])
 # no network here: vitmatte has a test file of its own
 SOLVERS = [name for name, method in METHODS.items() if not method.takes_model]
-GIVES_UP = 100  # bytes: less than any picture needs
 
 
 def disc(height=60, width=80, radius=20.0, softness=10.0, x=None):
@@ -250,12 +253,11 @@ def test_over_its_budget_closed_form_hands_over_to_fast_and_says_so(caplog):
     assert whole.method == "closed-form"
 
     # enough for half the size, not for all
-    needs = []
+    go_on, needs = np.zeros(1, np.uint8), []
     for side in (800, 400):
         small = np.asarray(Image.fromarray(true).resize((side, side * 3 // 4)))
-        with pytest.raises(BudgetError) as caught:
-            METHODS["closed-form"].estimate(over(small), trimap_from_mask(small), memory=GIVES_UP)
-        needs.append(caught.value.need)
+        symbolic = analyse(trimap_from_mask(small), numpy_backend, go_on)
+        needs.append(predict_memory(symbolic, thread_count()))
     with caplog.at_level(logging.WARNING, "rembg_sessions"):
         found = find_matte(over(true), true, memory=(needs[0] + needs[1]) // 2)
     assert found.method == "fast"
@@ -275,6 +277,29 @@ def test_thin_strokes_are_not_lost_where_fast_solves_a_smaller_picture(wide):
     assert np.abs(found.alpha - true / 255).mean() < 0.01
 
 
+def test_fast_solves_a_picture_that_is_all_unknown_at_a_smaller_size(monkeypatch):
+    sizes = []
+
+    def watched(image, trimap, mask=None, **options):
+        sizes.append(trimap.shape)
+        return estimate_alpha_closed_form(image, trimap, **options)
+
+    monkeypatch.setattr(fast_matting, "estimate_alpha_closed_form", watched)
+    trimap = np.full((1100, 1100), 0.5, np.float32)
+    trimap[0], trimap[-1] = 0, 1
+    true = np.broadcast_to(np.linspace(0, 255, 1100)[:, None], trimap.shape).astype(np.uint8)
+    found = find_matte(over(true), trimap=trimap, options=MattingOptions(method="fast"))
+    assert sizes == [(275, 275)]
+    assert np.abs(found.alpha - true / 255).mean() < 0.01
+
+
+@pytest.mark.parametrize("method", ["fast", "guided"])
+def test_what_the_full_image_takes_is_within_the_budget(method):
+    mask = disc(600, 800, radius=200)
+    with pytest.raises(BudgetError, match="needs at least 4 MiB of memory and may use 1 MiB"):
+        find_matte(over(mask), mask, options=MattingOptions(method=method), memory=1 << 20)
+
+
 def test_fast_shrinks_until_it_fits_and_then_gives_up(monkeypatch):
     sizes = []
 
@@ -284,7 +309,7 @@ def test_fast_shrinks_until_it_fits_and_then_gives_up(monkeypatch):
 
     monkeypatch.setattr(fast_matting, "estimate_alpha_closed_form", too_large)
     mask = disc(600, 3000, radius=200)
-    with pytest.raises(BudgetError, match=r"narrower\.$") as caught:
+    with pytest.raises(BudgetError, match="picture smaller") as caught:
         find_matte(over(mask), mask, options=MattingOptions(method="fast"))
     assert "'fast'" not in str(caught.value)  # that is what gave up
     assert sizes == [1000, 500, 250, 125]

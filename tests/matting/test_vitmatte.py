@@ -237,7 +237,7 @@ def estimate(image, trimap, mask=None, **options):
 
 @pytest.mark.parametrize(
     "size_hw",
-    [(1, 1), (1, 40), (3, 2), (300, 200), (1024, 1024), (1025, 1024), (700, 1500), (2100, 1300)],
+    [(1, 1), (1, 40), (3, 2), (300, 200), (1024, 1024), (1025, 1024), (700, 1500), (1300, 1150)],
     ids=str,
 )
 def test_every_size_is_read_at_its_own_scale(size_hw, graph):

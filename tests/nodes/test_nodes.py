@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -428,6 +429,27 @@ def test_unknown_model_does_not_validate():
     answer = SESSION.VALIDATE_INPUTS("u2nett")
     assert isinstance(answer, str)
     assert "u2net" in answer
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_custom_files_have_the_same_names_on_every_system(monkeypatch, separator):
+    listed = ["own.onnx", "OWN.ONNX", f"sub{separator}own.onnx", "u2net.pth"]
+    paths = types.SimpleNamespace(get_filename_list=lambda folder: listed)
+    monkeypatch.setattr(host, "folder_paths", paths)
+    monkeypatch.setattr(host, "os", types.SimpleNamespace(sep=separator))
+    assert host.custom_files() == ["own.onnx", "OWN.ONNX", "sub/own.onnx"]
+
+
+def test_custom_files_of_workflows_from_every_system(monkeypatch, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/own.onnx").touch()
+    monkeypatch.setattr(host, "model_folders", lambda: (tmp_path,))
+    for name in ("none", None, "sub/own.onnx", r"sub\own.onnx"):
+        assert SESSION.VALIDATE_INPUTS("u2net_custom", custom_model=name) is True
+    refused = SESSION.VALIDATE_INPUTS("u2net_custom", custom_model=r"sub\gone.onnx")
+    assert "is not a file" in str(refused)
+    stamps = {SESSION.IS_CHANGED("u2net_custom", f"sub{sep}own.onnx") for sep in "/\\"}
+    assert len(stamps) == 1 and "" not in stamps
 
 
 def test_custom_file_and_model_must_fit():

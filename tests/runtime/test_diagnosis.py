@@ -1,8 +1,12 @@
 import builtins
+import os
+import platform
+import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib import metadata
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -18,7 +22,7 @@ from rembg_sessions.core.runtime.installation import Facts, collect
 
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 AZURE, DML, COREML = "AzureExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider"
-PIP = '"/opt/py/bin/python" -m pip'
+PIP = "/opt/py/bin/python -m pip"
 
 
 def facts(**changed):
@@ -256,9 +260,26 @@ def test_windows_dll_error_names_the_runtime():
 
 def test_environments_of_uv_have_no_pip():
     assert repair_commands(facts(**BOTH, has_pip=False)) == [
-        'uv pip uninstall --python "/opt/py/bin/python" onnxruntime onnxruntime-gpu',
-        'uv pip install --python "/opt/py/bin/python" onnxruntime',
+        "uv pip uninstall --python /opt/py/bin/python onnxruntime onnxruntime-gpu",
+        "uv pip install --python /opt/py/bin/python onnxruntime",
     ]
+
+
+def test_lines_are_for_the_shells_of_windows(monkeypatch):
+    """One line for cmd and PowerShell, which wants an & before a quoted program."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)  # it would look for DLLs
+    monkeypatch.setattr(sys, "platform", "win32")
+    executable = r"C:\py\python.exe"
+    given = facts(**NOT_INSTALLED, executable=executable)
+    assert repair_commands(given) == [rf"{executable} -m pip install onnxruntime"]
+    assert "(ComfyUI), then run:\n" in report(given)
+    executable = r"C:\Program Files\py\python.exe"
+    given = facts(**NOT_INSTALLED, executable=executable)
+    assert repair_commands(given) == [rf'"{executable}" -m pip install onnxruntime']
+    assert "then run (in cmd; in PowerShell with & before it):\n" in report(given)
+    monkeypatch.setattr(diagnosis, "collect", lambda: given)
+    text = missing_runtime_message(ImportError("gone"))
+    assert "run (in cmd; in PowerShell with & before it)\n" in text
 
 
 def test_this_machine(monkeypatch, tmp_path):
@@ -326,15 +347,43 @@ def test_packages_that_share_the_folder_are_told_from_the_others(monkeypatch, tm
         (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
     (tmp_path / "onnxruntime").mkdir()
-    (tmp_path / "onnxruntime/__init__.py").touch()
-    install("onnxruntime_gpu", "1.31.1", ["onnxruntime/__init__.py", "onnxruntime/capi/gone.so"])
+    for name in ("__init__.py", "a,b.py"):
+        (tmp_path / "onnxruntime" / name).touch()
+    files = ["onnxruntime/__init__.py", '"onnxruntime/a,b.py"', "onnxruntime/capi/gone.so"]
+    install("onnxruntime_gpu", "1.31.1", [*files, "onnxruntime/__pycache__/gone.pyc"])
     install("onnxruntime_extensions", "0.14", ["onnxruntime_extensions/__init__.py"])
     install("numpy", "2.0", ["numpy/__init__.py"])
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    # since Python 3.12 these are the files that are still there
+    there = property(lambda self: [metadata.PackagePath("onnxruntime/__init__.py")])
+    monkeypatch.setattr(metadata.Distribution, "files", there)
     versions, owners, missing = installation._distributions()
     assert versions == {"onnxruntime-gpu": "1.31.1", "onnxruntime-extensions": "0.14"}
     assert owners == ("onnxruntime-gpu",)
     assert missing == {"onnxruntime-gpu": 1}
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ("win32", "Windows 10.0.22631, amd64"),
+        ("darwin", "macOS 15.1, arm64"),
+        ("linux", "Linux 6.8.0, glibc 2.39, aarch64"),
+    ],
+)
+def test_the_system_is_told_without_starting_a_program(monkeypatch, system, said):
+    """As platform.platform() and platform.machine() do on one system or the other."""
+    kernel = {"linux": ("Linux", "6.8.0", "aarch64"), "darwin": ("Darwin", "24.1.0", "arm64")}
+    names = dict(zip(("sysname", "release", "machine"), kernel.get(system, ()), strict=False))
+    windows = SimpleNamespace(major=10, minor=0, build=22631)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "getwindowsversion", lambda: windows, raising=False)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(**names), raising=False)
+    monkeypatch.setattr(platform, "uname", lambda: pytest.fail("asks other programs"))
+    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.39"))
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "win-amd64")
+    assert installation._system() == said
 
 
 class FakeRuntime(ModuleType):

@@ -325,6 +325,24 @@ def test_what_looks_in_during_a_run_may_end_it(endless, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_no_wait_is_without_end(endless, monkeypatch):
+    """Windows answers Ctrl-C between two waits only."""
+    wait, times = graph.wait, []
+
+    def waiting(futures, timeout=None):
+        times.append(timeout)
+        return wait(futures, timeout)
+
+    def cancel():
+        raise LookupError
+
+    monkeypatch.setattr(graph, "wait", waiting)
+    endless.on_wait = cancel
+    with pytest.raises(LookupError):
+        endless.run(FEED)
+    assert len(times) > 1 and None not in times and max(times) <= 0.5
+
+
 def test_ctrl_c_ends_a_run(endless):
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):

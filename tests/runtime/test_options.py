@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 
 from rembg_sessions.core import new_session
 from rembg_sessions.core.errors import OptionError
-from rembg_sessions.core.runtime.options import RuntimeOptions, session_options
+from rembg_sessions.core.runtime import options as module
+from rembg_sessions.core.runtime.library import warn_once
+from rembg_sessions.core.runtime.options import RuntimeOptions, choose_providers, session_options
+
+CPU = "CPUExecutionProvider"
 
 
 def counts(options):
@@ -73,3 +80,28 @@ def test_an_empty_thread_count_is_none(text, monkeypatch):
 def test_an_option_that_does_not_exist(model):
     with pytest.raises(OptionError, match=rf"{model} does not take colour or size\. .*threads"):
         new_session(model, colour="red", size=3)
+
+
+@pytest.mark.parametrize(
+    ("found", "runs_on", "level"),
+    [
+        ("cuda", None, logging.WARNING),
+        ("mps", None, logging.WARNING),
+        ("directml", None, logging.INFO),  # every machine with Windows, with a GPU or without
+        ("directml", "directml", logging.WARNING),  # the host's models use it
+        ("directml", "cpu", None),
+        ("cpu", None, None),
+    ],
+)
+def test_a_gpu_that_auto_leaves_idle(monkeypatch, caplog, found, runs_on, level):
+    runtime = SimpleNamespace(get_available_providers=lambda: ["CUDAExecutionProvider", CPU])
+    if found == "cuda":
+        runtime.get_available_providers = lambda: [CPU]
+    monkeypatch.setattr(module, "import_onnxruntime", lambda: runtime)
+    monkeypatch.setattr(module, "host_accelerator", lambda: found)
+    warn_once.cache_clear()
+    with caplog.at_level(logging.INFO, "rembg_sessions"):
+        choice = choose_providers(RuntimeOptions(runs_on=runs_on))
+    assert choice.providers == (CPU,)
+    assert [record.levelno for record in caplog.records] == ([] if level is None else [level])
+    assert all("CPU" in text and " doctor" in text for text in caplog.messages)

@@ -796,6 +796,23 @@ def test_custom_path_in_every_model_folder(tmp_path, monkeypatch):
     assert weights.custom_path("sub/own.onnx") == tmp_path / "u2/sub/own.onnx"
 
 
+def test_custom_path_as_windows_writes_it(tmp_path):
+    comfy = tmp_path / "comfy"
+    path = put(comfy / "sub/deep/own.onnx")
+    assert weights.custom_path(r"sub\deep\own.onnx", [comfy]) == path
+    put(tmp_path / "secret.onnx")
+    for asked in (r"..\secret.onnx", r"sub\..\..\secret.onnx"):
+        with pytest.raises(ModelPathError, match="outside the model folders"):
+            weights.custom_path(asked, [comfy])
+
+
+@posix
+def test_custom_path_with_a_backslash_in_a_name(tmp_path):
+    path = put(tmp_path / r"sub\own.onnx")
+    put(tmp_path / "sub/own.onnx")
+    assert weights.custom_path(r"sub\own.onnx", [tmp_path]) == path
+
+
 def test_custom_path_relative_to_the_working_folder(tmp_path, monkeypatch):
     path = put(tmp_path / "comfy/own.onnx")
     monkeypatch.chdir(tmp_path)

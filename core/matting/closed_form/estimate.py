@@ -26,33 +26,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...errors import RembgSessionsError
-from ...machine import free_memory
 from .backend import Bytes, Singles
 from .cancel import run_watched
 from .choice import fastest
-from .memory import predict_memory
+from .memory import check_budget, predict_memory, predict_symbolic
 from .numba_backend import expect
 from .numeric import solve, thread_count
 from .symbolic import analyse
-
-
-class BudgetError(RembgSessionsError, MemoryError):
-    """A factorisation that would need more memory than it may use.
-
-    Attributes
-    ----------
-    need, budget
-        Bytes.
-    """
-
-    def __init__(self, need: int, budget: int) -> None:
-        super().__init__(
-            f"Closed-form matting of this picture needs {need / 2**20:.0f} MiB of memory and may "
-            f"use {budget / 2**20:.0f} MiB. Free some memory, or make the unknown band narrower."
-        )
-        self.need = need
-        self.budget = budget
 
 
 def estimate_alpha_closed_form(
@@ -80,7 +60,7 @@ def estimate_alpha_closed_form(
         Called on this thread every 0.05 seconds; may raise to cancel, which ends the work within
         a fraction of a second.
     memory
-        Bytes that the factorisation may take; None stands for a quarter of the free memory.
+        Bytes that it may take; None stands for a quarter of the free memory.
 
     Returns
     -------
@@ -92,25 +72,22 @@ def estimate_alpha_closed_form(
     Raises
     ------
     BudgetError
-        If the factorisation would take more than ``memory``; nothing has been factored then.
+        If it would take more than ``memory``; nothing has been factored then.
     """
     alpha = np.array(trimap, np.float32, order="C")
     is_unknown = trimap == 0.5
     if min(trimap.shape) < 3 or is_unknown.all() or not is_unknown.any():
         return alpha
-    expect(int(np.count_nonzero(is_unknown)))
+    unknown = int(np.count_nonzero(is_unknown))
+    check_budget(predict_symbolic(trimap.size, unknown), memory)
+    expect(unknown)
     del is_unknown
 
     def work(stopped: Bytes) -> None:
         with fastest(stopped) as backend:
             symbolic = analyse(trimap, backend, stopped)
         threads = thread_count()
-        need = predict_memory(symbolic, threads)
-        budget = memory
-        if budget is None:
-            budget = free_memory() // 4
-        if need > budget:
-            raise BudgetError(need, budget)
+        check_budget(predict_memory(symbolic, threads), memory)
         solution = solve(symbolic, image, stopped, threads)
         alpha.reshape(-1)[symbolic.pixels] = np.clip(solution, 0, 1)
 

@@ -1,9 +1,60 @@
-"""Predicts the memory of a factorisation before a single number of it is computed."""
+"""Predicts the memory of alpha matting before any of it is taken."""
 
 from __future__ import annotations
 
+from ...errors import NotEnoughMemoryError
+from ...machine import free_memory
 from .loops_numeric import BORDER
 from .symbolic import SymbolicFactor
+
+# Bytes that the symbolic factorisation takes at most, measured with either backend: for every
+# pixel of the image, and for every unknown one.
+_SYMBOLIC_PIXEL, _SYMBOLIC_UNKNOWN = 6, 100
+
+
+class BudgetError(NotEnoughMemoryError):
+    """Alpha matting that would need more memory than it may use.
+
+    Attributes
+    ----------
+    need, budget
+        Bytes; it needs at least so many.
+    """
+
+    def __init__(self, need: int, budget: int) -> None:
+        super().__init__(
+            f"Alpha matting of this picture needs at least {need / 2**20:.0f} MiB of memory and "
+            f"may use {budget / 2**20:.0f} MiB. Free some memory, make the unknown band narrower, "
+            "or make the picture smaller."
+        )
+        self.need = need
+        self.budget = budget
+
+
+def check_budget(need: int, memory: int | None, share: int = 4) -> None:
+    """Raise BudgetError where matting needs more bytes than it may take.
+
+    Parameters
+    ----------
+    need
+        Bytes.
+    memory
+        Bytes that it may take; None stands for the free memory divided by ``share``.
+    """
+    budget = free_memory() // share if memory is None else memory
+    if need > budget:
+        raise BudgetError(need, budget)
+
+
+def predict_symbolic(pixels: int, unknown: int) -> int:
+    """Return the bytes that the symbolic factorisation takes: fewer than the numeric one will.
+
+    Parameters
+    ----------
+    pixels, unknown
+        How many pixels the image has, and how many of them are unknown.
+    """
+    return _SYMBOLIC_PIXEL * pixels + _SYMBOLIC_UNKNOWN * unknown
 
 
 def predict_memory(symbolic: SymbolicFactor, threads: int) -> int:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
+from ...machine import free_memory
 from . import loops_numeric, loops_symbolic
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -28,6 +29,9 @@ _lock = threading.Lock()
 _builder: threading.Thread | None = None
 _compiled: NumbaBackend | None = None
 _expected = 0
+# Bytes that must be free: numba and LLVM take up to 470 MB of address space, and where they get
+# none, they end the process.
+_COMPILER_MEMORY = 1 << 30
 # Unknown pixels that numpy solves in about half a second.
 _WORTH_COMPILING = 50_000
 
@@ -43,7 +47,7 @@ def expect(pixels: int) -> None:
     with _lock:
         _expected += pixels
         enough = _expected >= _WORTH_COMPILING
-    if enough:
+    if enough and (_builder is not None or free_memory() >= _COMPILER_MEMORY):
         _start()
 
 

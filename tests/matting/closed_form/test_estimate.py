@@ -15,14 +15,15 @@ from rembg_sessions.core.matting.closed_form import (
     estimate,
     loops_numeric,
     loops_symbolic,
+    memory,
     numba_backend,
     numpy_backend,
     tree,
 )
 from rembg_sessions.core.matting.closed_form.cancel import StoppedError
-from rembg_sessions.core.matting.closed_form.estimate import BudgetError, estimate_alpha_closed_form
+from rembg_sessions.core.matting.closed_form.estimate import estimate_alpha_closed_form
 from rembg_sessions.core.matting.closed_form.laplacian import window_offsets, window_vectors
-from rembg_sessions.core.matting.closed_form.memory import predict_memory
+from rembg_sessions.core.matting.closed_form.memory import BudgetError, predict_memory
 from rembg_sessions.core.matting.closed_form.numeric import solve
 from rembg_sessions.core.matting.closed_form.symbolic import analyse
 
@@ -312,18 +313,25 @@ def test_several_regions_do_not_disturb_each_other():
 
 def test_the_budget_is_checked_before_factoring(monkeypatch):
     monkeypatch.setattr(numpy_backend, "factorise", None)
-    with pytest.raises(BudgetError, match=r"needs \d+ MiB .* may use 0 MiB") as caught:
-        estimate_alpha_closed_form(picture("stars"), ring(), memory=1000)
-    assert caught.value.budget == 1000 < caught.value.need < 1e8
+    with pytest.raises(BudgetError, match=r"at least \d+ MiB .* may use 0 MiB") as caught:
+        estimate_alpha_closed_form(picture("stars"), ring(), memory=200_000)
+    assert caught.value.budget == 200_000 < caught.value.need < 1e8
     assert isinstance(caught.value, MemoryError)
 
 
+def test_planning_itself_obeys_the_budget(monkeypatch):
+    monkeypatch.setattr(estimate, "analyse", None)
+    with pytest.raises(BudgetError) as caught:
+        estimate_alpha_closed_form(picture("stars"), ring(), memory=1000)
+    assert caught.value.budget == 1000 < caught.value.need < 200_000
+
+
 def test_a_quarter_of_the_free_memory_is_the_budget(monkeypatch):
-    monkeypatch.setattr(estimate, "free_memory", lambda: 4000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 4000)
     with pytest.raises(BudgetError) as caught:
         estimate_alpha_closed_form(picture("stars"), ring())
     assert caught.value.budget == 1000
-    monkeypatch.setattr(estimate, "free_memory", lambda: 0)  # told, and none
+    monkeypatch.setattr(memory, "free_memory", lambda: 0)  # told, and none
     with pytest.raises(BudgetError, match="may use 0 MiB"):
         estimate_alpha_closed_form(picture("stars"), ring())
 

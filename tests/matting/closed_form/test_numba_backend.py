@@ -76,6 +76,19 @@ def test_who_has_enough_to_solve_starts_it_and_does_not_wait(monkeypatch):
     assert started[0].daemon and started[0] is not threading.main_thread()
 
 
+def test_the_compiler_does_not_start_where_it_might_end_the_process(monkeypatch):
+    """LLVM aborts where it gets no memory."""
+    free = []
+    monkeypatch.setattr(numba_backend, "free_memory", lambda: free[-1])
+    monkeypatch.setattr(numba_backend, "NumbaBackend", lambda: SimpleNamespace(LEAF=1))
+    free.append(500 << 20)
+    numba_backend.expect(10 * numba_backend._WORTH_COMPILING)
+    assert numba_backend._builder is None
+    free.append(2 << 30)
+    numba_backend.expect(1)
+    assert numba_backend.wait_until_compiled(30) is not None
+
+
 @pytest.mark.parametrize(
     ("error", "level"),
     [

@@ -1,0 +1,90 @@
+"""Standard output and input that are closed, or whose reader has left."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rembg_sessions.core import cli
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="closes descriptors as a shell does")
+@pytest.mark.parametrize("command", ["cutout - out.png", "cutout a.png -", "models", "cutout x y"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_in_a_sentence(command, closed, tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    line = f"{sys.executable} -m rembg_sessions.core.cli {command} -m backdrop {closed}"
+    if command == "models":
+        line = line.replace(" -m backdrop", "")
+    run = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True)
+    assert b"Traceback" not in run.stderr and run.returncode in (0, 1)
+
+
+@pytest.mark.parametrize("command", ["models", "--version", "--help", "doctor"])
+@pytest.mark.parametrize("full", [False, True])
+def test_output_that_nobody_takes(command, full):
+    """The reader has left, as ``head`` does, or the disk is full. Known at the end only."""
+    if full and not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    line = [sys.executable, "-m", "rembg_sessions.core.cli", command]
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Path("/dev/full").open("wb") if full else os.fdopen(writer, "wb") as output:
+        run = subprocess.run(
+            line, stdout=output, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    assert run.returncode == 1
+    assert run.stderr == ("error: [Errno 28] No space left on device\n" if full else "")
+
+
+class Left(io.RawIOBase):
+    """A pipe on Windows whose reader has left."""
+
+    def __init__(self, descriptor, error):
+        self.descriptor, self.error = descriptor, error
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if self.error is not None:
+            raise self.error
+        return len(data)
+
+    def fileno(self):
+        self.error = None  # it is replaced by another one
+        return self.descriptor
+
+
+@pytest.mark.parametrize(
+    ("system", "error", "said"),
+    [
+        ("win32", OSError(errno.EINVAL, "Invalid argument"), ""),
+        (
+            "win32",
+            OSError(errno.EINVAL, "Invalid argument", "a?.png"),
+            "Invalid argument: 'a?.png'",
+        ),
+        ("win32", OSError(errno.ENOSPC, "No space left"), "No space left"),
+        ("linux", OSError(errno.EINVAL, "Invalid argument"), "Invalid argument"),
+        ("linux", BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
+    ],
+)
+def test_windows_calls_a_reader_that_left_an_invalid_argument(
+    monkeypatch, tmp_path, capsys, system, error, said
+):
+    with (tmp_path / "output").open("wb") as file:
+        output = io.TextIOWrapper(io.BufferedWriter(Left(os.dup(file.fileno()), error)))
+        monkeypatch.setattr(sys, "platform", system)
+        monkeypatch.setattr(sys, "stdout", output)
+        assert cli.main(["models"]) == 1
+    expected = f"error: [Errno {error.errno}] {said}\n" if said else ""
+    assert capsys.readouterr().err == expected
