@@ -13,7 +13,7 @@ from ..errors import OptionError
 from ..text import short
 from .foreground import EdgeColours, estimate_edge_colours
 from .levels import alpha_to_levels
-from .rows import cached_rows, map_rows
+from .rows import CACHED, cached_rows, map_rows
 
 Colour = tuple[int, int, int, int]
 # Characters; CSS has nothing near to it.
@@ -100,7 +100,12 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColo
         cutout[rows, :, 3] = levels
 
     map_rows(write, height, alpha.size, cached_rows(width))
-    cutout.reshape(-1, 4)[edge.pixels, :3] = edge.colours + 0.5
+    flat = cutout.reshape(-1, 4)
+
+    def colour(first: int, last: int) -> None:
+        flat[edge.pixels[first:last], :3] = edge.colours[first:last] + 0.5
+
+    map_rows(colour, len(edge.pixels), len(edge.pixels), CACHED)
     return Image.fromarray(cutout)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .levels import OPAQUE, VISIBLE
-from .rows import map_rows
+from .rows import CACHED, map_rows
 
 # Side in pixels of the finest averaging block, and the step between the pixels that are averaged.
 # Finer blocks cost time and come out worse: on hair their few certain pixels are noisy.
@@ -30,6 +30,8 @@ _MIXED = 64**2
 # A colour may differ from the expected one by so many standard deviations plus so many levels;
 # beyond that it is alpha that is wrong. For masks, and for alpha that was solved from the colours.
 _FARTHEST = {False: (2, 8), True: (3, 16)}
+# The work of a soft pixel, in simple operations.
+_WORK = 16
 
 
 class EdgeColours(NamedTuple):
@@ -93,49 +95,78 @@ def estimate_edge_colours(
     pixels = np.concatenate(map_rows(soft, height, height * width))
     if len(pixels) == 0:
         return EdgeColours(pixels, np.empty((0, 3), np.float32))
-    rows, columns = np.divmod(pixels, width)
+
+    def ends(first: int, last: int) -> tuple[int, int]:
+        columns = pixels[first:last] % width
+        return int(columns.min()), int(columns.max())
+
     # only the soft pixels and their surroundings are needed, and every _SKIP-th pixel of these
     # gives as good an average as all
-    top, left = max(0, rows[0] - _MARGIN), max(0, columns.min() - _MARGIN)
-    near_y = slice(top, rows[-1] + 1 + _MARGIN, _SKIP)
-    near_x = slice(left, columns.max() + 1 + _MARGIN, _SKIP)
+    lefts, rights = zip(*map_rows(ends, len(pixels), len(pixels), CACHED), strict=True)
+    top, left = max(0, int(pixels[0]) // width - _MARGIN), max(0, min(lefts) - _MARGIN)
+    near_y = slice(top, int(pixels[-1]) // width + 1 + _MARGIN, _SKIP)
+    near_x = slice(left, max(rights) + 1 + _MARGIN, _SKIP)
     picture = Image.fromarray(np.ascontiguousarray(image[near_y, near_x]))
     weight = Image.fromarray((alpha[near_y, near_x] * 255 + 0.5).astype(np.uint8))
+    f = _expect(picture, weight)
+    b = _expect(picture, weight.point([255 - level for level in range(256)]))
     # averages are interpolated to half blocks, of which the nearest is exact enough
     half = _BLOCK // 2
     fine_width = 2 * -(-picture.width * _SKIP // _BLOCK)
-    nearest = (rows - top) // half * fine_width + (columns - left) // half
-
-    # channel by channel: numpy is slow where the last axis is short
-    own = list(np.take(image.reshape(-1, 3), pixels, axis=0).T.astype(np.float32, order="C"))
-
-    def expect(weight: Image.Image) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-        """Return the expected red, green and blue, (N,) each, and their variance."""
-        highest = int(np.asarray(weight).max())
-        if highest == 0:
-            return own, np.full(len(pixels), _MIXED, np.float32)  # nothing better is known
-        # relative to the most certain pixel there is, so that a faint subject has colours, too
-        certainty = [min(level / highest, 1) ** _CERTAINTY for level in range(256)]
-        blocks = _average(picture, weight.point([round(255 * share) for share in certainty]))
-        fine = _upsample(blocks, 2 * blocks.shape[0], fine_width)
-        *found, deviation = np.take(fine.reshape(-1, 4), nearest, axis=0).T.copy()
-        # the less certain that pixel, the more its colour is mixed with the other side's
-        return found, deviation**2 + np.float32(_LEAST + _MIXED * (1 - highest / 255))
-
-    near_f, spread_f = expect(weight)
-    near_b, spread_b = expect(weight.point([255 - level for level in range(256)]))
-    a = np.take(alpha, pixels)
-    share = a * spread_f
-    share /= a * share + (1 - a) ** 2 * spread_b + _NOISE
-    deviations, levels = _FARTHEST[solved]
-    farthest = deviations * np.sqrt(spread_f) + np.float32(levels)
+    levels, alphas = image.reshape(-1, 3), alpha.reshape(-1)
+    deviations, slack = _FARTHEST[solved]
     result = np.empty((len(pixels), 3), np.float32)
-    for channel, (seen, f, b) in enumerate(zip(own, near_f, near_b, strict=True)):
-        change = (seen - b + a * (b - f)) * share  # seen − αF̂ − (1−α)B̂
-        np.clip(change, -farthest, farthest, out=change)
-        change += f
-        np.clip(change, 0, 255, out=result[:, channel])
+
+    def colour(first: int, last: int) -> None:
+        at = pixels[first:last]
+        rows, columns = np.divmod(at, width)
+        nearest = (rows - top) // half * fine_width + (columns - left) // half
+        # channel by channel: numpy is slow where the last axis is short
+        own = list(np.take(levels, at, axis=0).T.astype(np.float32, order="C"))
+        near_f, spread_f = f.look_up(nearest, own)
+        near_b, spread_b = b.look_up(nearest, own)
+        a = np.take(alphas, at)
+        share = a * spread_f
+        share /= a * share + (1 - a) ** 2 * spread_b + _NOISE
+        farthest = deviations * np.sqrt(spread_f) + np.float32(slack)
+        for channel, (seen, front, back) in enumerate(zip(own, near_f, near_b, strict=True)):
+            change = (seen - back + a * (back - front)) * share  # seen − αF̂ − (1−α)B̂
+            np.clip(change, -farthest, farthest, out=change)
+            change += front
+            np.clip(change, 0, 255, out=result[first:last, channel])
+
+    # in blocks: a picture that is soft all over would take a hundred bytes for each pixel
+    map_rows(colour, len(pixels), _WORK * len(pixels), CACHED)
     return EdgeColours(pixels, result)
+
+
+class _Expected(NamedTuple):
+    """Colours expected in half blocks; their deviation, and what is added to their variance."""
+
+    fine: NDArray[np.float32] | None
+    more: float
+
+    def look_up(
+        self, nearest: NDArray[np.intp], own: list[NDArray[np.float32]]
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return the expected red, green and blue, (N,) each, and their variance."""
+        if self.fine is None:
+            return own, np.full(len(nearest), _MIXED, np.float32)  # nothing better is known
+        *found, deviation = np.take(self.fine, nearest, axis=0).T.copy()
+        return found, deviation**2 + np.float32(self.more)
+
+
+def _expect(picture: Image.Image, weight: Image.Image) -> _Expected:
+    """Average the colours of one side, where ``weight`` is high."""
+    highest = int(np.asarray(weight).max())
+    if highest == 0:
+        return _Expected(None, _MIXED)
+    # relative to the most certain pixel there is, so that a faint subject has colours, too
+    certainty = [min(level / highest, 1) ** _CERTAINTY for level in range(256)]
+    blocks = _average(picture, weight.point([round(255 * share) for share in certainty]))
+    fine = _upsample(blocks, 2 * blocks.shape[0], 2 * blocks.shape[1])
+    # the less certain that pixel, the more its colour is mixed with the other side's
+    return _Expected(fine.reshape(-1, 4), _LEAST + _MIXED * (1 - highest / 255))
 
 
 def _average(picture: Image.Image, weight: Image.Image) -> NDArray[np.float32]:

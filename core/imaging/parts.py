@@ -19,6 +19,9 @@ from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
 
+# JPEG can say no more. Of more, PNG raises an error, and Pillow writes a wrong number into JPEG.
+_HIGHEST_DPI = 65535
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -181,9 +184,9 @@ def _dpi(value: object) -> tuple[float, float] | None:
         return None
     try:
         across, down = float(value[0]), float(value[1])
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ArithmeticError):
         return None
-    good = all(math.isfinite(side) and side > 0 for side in (across, down))
+    good = all(0 < side <= _HIGHEST_DPI for side in (across, down))
     return (across, down) if good else None
 
 

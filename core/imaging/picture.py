@@ -41,6 +41,11 @@ _PROGRAMS = {"EPS", "WMF"}
 _FRAMES = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
 _PNG = b"\x89PNG\r\n\x1a\n"
 
+# Pixels that any file may have, and those of larger ones for each byte of the file. A black PNG of
+# 1 bit, about the emptiest picture there is, has 8,000 for a byte; a damaged header, or one that
+# was made for it, can turn 100 bytes into gigabytes.
+_ALWAYS, _MOST_PER_BYTE = 1 << 25, 10_000
+
 # Characters of a path that are quoted.
 _LONGEST_PATH = 1000
 
@@ -69,7 +74,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     data
         An encoded file as bytes; a path; a Pillow image; or an array: (H, W) or (H, W, 1..4)
         of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 1,
-        0..255.
+        0..255. No value may be masked.
     channel_order
         ``"RGB"``, or ``"BGR"`` for arrays from OpenCV.
 
@@ -143,17 +148,30 @@ def _decode(data: bytes, what: str) -> Image.Image:
                     continue
                 kinds = "text and its colour profile" if b"iCCP" in dropped else "text"
                 _log.warning("%s: its %s, too large to be read, was ignored.", what, kinds)
+                data = smaller
                 break
             else:
                 raise
-    frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format in _FRAMES:
-        _log.warning("%s has %d frames; only the first is used.", what, frames)
+        if picture.format in _FRAMES:
+            try:
+                frames = getattr(picture, "n_frames", 1)
+            except Exception:  # of damage Pillow raises nearly anything
+                _log.warning("%s is damaged after its first frame, which is used.", what)
+                picture = _open(data)  # counting leaves it where the damage is
+            else:
+                if frames > 1:
+                    _log.warning("%s has %d frames; only the first is used.", what, frames)
     return picture
 
 
 def _open(data: bytes) -> Image.Image:
     picture = open_file(io.BytesIO(data))
+    pixels = picture.width * picture.height
+    if pixels > max(_ALWAYS, _MOST_PER_BYTE * len(data)):
+        raise ImageError(
+            f"A file of {len(data)} bytes that claims {picture.width}×{picture.height} pixels is "
+            "damaged, or made to fill the memory; it is refused."
+        )
     picture.load()
     return picture
 
@@ -187,7 +205,21 @@ def _upright(picture: Image.Image) -> Image.Image:
     return turned
 
 
+def plain(array: Array) -> Array:
+    """Return an array of any class as a plain one.
+
+    Raises
+    ------
+    ImageError
+        If some of its values are masked.
+    """
+    if array.dtype.kind in "buif" and np.ma.is_masked(array):
+        raise ImageError("The array has masked values; fill them, as array.filled(0) does.")
+    return np.asarray(array)
+
+
 def _from_array(array: Array, channel_order: str) -> Image.Image:
+    array = plain(array)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.size == 0:
@@ -227,8 +259,8 @@ def give_back(picture: Image.Image, parts: Parts, kind: Kind, channel_order: str
         array = np.asarray(picture)
         return swap_channels(array) if channel_order == "BGR" and array.ndim == 3 else array
     said = saved_with(picture, parts)
+    picture.info = dict(said)  # Pillow would write what else it says, too
     if kind is Kind.PILLOW:
-        picture.info = dict(said)
         return picture
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", **said)

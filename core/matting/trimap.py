@@ -11,7 +11,7 @@ from ..errors import ImageError
 from ..imaging.levels import to_levels
 from ..imaging.morphology import erode_cross, erode_square
 from ..imaging.parts import to_grey
-from ..imaging.picture import Picture, open_picture
+from ..imaging.picture import Picture, open_picture, plain
 from ..imaging.rows import map_rows
 
 # Longer side of the images for which rembg's erode size of 10 was chosen.
@@ -126,6 +126,8 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     ImageError
         If its proportions are not the image's, or it holds NaN.
     """
+    if isinstance(trimap, np.ndarray):
+        trimap = plain(trimap)
     if isinstance(trimap, np.ndarray) and np.issubdtype(trimap.dtype, np.floating):
         if not ((trimap >= 0) & (trimap <= 1)).all():
             raise ImageError(

@@ -162,3 +162,19 @@ def test_a_mask_that_reaches_too_far_gets_no_rim_of_the_background():
     assert rim.sum() > 500
     assert picture[rim].mean() > 220
     assert colours[rim].mean() < 160
+
+
+def test_a_picture_that_is_soft_all_over_takes_little_memory():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1200, 1000, 3), np.uint8)
+    alpha = rng.uniform(0.1, 0.9, (1200, 1000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        edge = foreground.estimate_edge_colours(image, alpha)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(edge.pixels) == alpha.size
+    assert taken / alpha.size < 70  # bytes; the result takes 20

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 from helpers import Gradient, Whole, decode, difference, encode
 from rembg_sessions.core import remove
 from rembg_sessions.core.errors import ImageError
+from rembg_sessions.core.imaging.picture import open_picture
 
 # -- modes -----------------------------------------------------------------------------
 
@@ -423,3 +424,70 @@ def test_whatever_pillow_raises_is_an_image_error(error, monkeypatch, photo):
     monkeypatch.setattr(Image.Image, "convert", fail)
     with pytest.raises(ImageError, match=r"could not be read as an image: (Assertion|'x'|deep)"):
         remove(data, session=Whole())
+
+
+# -- damage -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_damage_after_the_first_frame_costs_only_that(form, photo, caplog):
+    frames = [photo(40, 30, seed).quantize() for seed in range(2)]
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:])
+    expected = np.asarray(remove(decode(data), session=Whole(), putalpha=True))
+    if form == "GIF":  # a frame is announced in one byte where there should be four
+        data = data[:-1] + b"!\xf9\x01\0\0" + data[-1:]
+    else:  # the second directory has no width
+        first = struct.unpack_from("<I", data, 4)[0]
+        count = struct.unpack_from("<H", data, first)[0]
+        second = struct.unpack_from("<I", data, first + 2 + 12 * count)[0]
+        data = data[: second + 2] + b"\xff\xff" + data[second + 4 :]
+    cutout = decode(remove(data, session=Whole(), putalpha=True))
+    np.testing.assert_array_equal(cutout, expected)
+    assert "is damaged after its first frame, which is used" in caplog.text
+
+
+def test_small_files_that_claim_to_be_large(photo):
+    large = struct.pack(">HH", 9000, 9000)
+    gif, jpeg = encode(photo(), "GIF"), encode(photo(), "JPEG")
+    jpeg2000 = encode(photo(), "JPEG2000", no_jp2=True)
+    at = jpeg.index(b"\xff\xc0") + 5
+    for data in (
+        gif[:6] + large[1::-1] + large[1::-1] + gif[10:],
+        jpeg[:at] + large + jpeg[at + 4 :],
+        jpeg2000[:8] + 2 * struct.pack(">I", 9000) + jpeg2000[16:],
+    ):
+        with pytest.raises(ImageError, match="claims 9000×9000 pixels is damaged, or made to"):
+            remove(data, session=Whole())
+
+
+def test_the_emptiest_large_picture_is_read():
+    assert open_picture(encode(Image.new("1", (6000, 6000))))[0].size == (6000, 6000)
+
+
+@pytest.mark.parametrize("values", [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3), np.float32)])
+def test_masked_arrays(values):
+    array = np.ma.array(values)
+    assert type(remove(array, session=Whole())) is np.ndarray
+    array[1, 2] = np.ma.masked
+    for arguments in ({"data": array}, {"data": values, "trimap": array}):
+        with pytest.raises(ImageError, match="has masked values; fill them"):
+            remove(**arguments, session=Whole())
+
+
+@pytest.mark.parametrize("dpi", [(1e9, 72), (65536, 65536), (10**5000, 1), (0, 0), ("a", "b"), 7])
+def test_resolutions_that_no_file_can_say(dpi, photo):
+    picture = photo()
+    picture.info["dpi"] = dpi
+    assert remove(picture, session=Whole()).info == {}
+    if dpi == (1e9, 72):
+        data = remove(encode(photo(), "TIFF", dpi=dpi), session=Whole())
+        assert decode(data).info == {}
+
+
+def test_what_a_result_says_is_not_what_its_source_said(photo):
+    """Pillow writes more than it is given: whatever it finds with the picture."""
+    picture = photo()
+    picture.info.update(icc_profile=7, transparency=(1, 2, 3), exif=b"x", gamma="a")
+    for options in ({}, {"only_mask": True}, {"putalpha": True}):
+        data = remove(picture, session=Whole(), force_return_bytes=True, **options)
+        assert decode(data).info == {}
