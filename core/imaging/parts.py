@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Parts:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
+def reading(what: str) -> Generator[None, None, None]:
     """Turn whatever Pillow raises about a picture, which is nearly anything, into ImageError."""
     try:
         yield
@@ -109,15 +109,16 @@ def to_grey(picture: Image.Image) -> Image.Image:
 
 def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the colours, of mode RGB, L or CMYK, and alpha."""
-    mode, transparency = picture.mode, picture.info.get("transparency")
+    mode = picture.mode
+    transparency: object = picture.info.get("transparency")
     if mode.startswith("I;16") or mode in ("I", "F"):
         return _grey_to_8_bit(picture), _alpha_of_value(picture, transparency)
     if mode == "LAB":
         from PIL import ImageCms
 
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted: Any = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
-        return converted, None
+        cms: Any = ImageCms
+        lab, srgb = cms.createProfile("LAB"), cms.createProfile("sRGB")
+        return cms.profileToProfile(picture, lab, srgb, outputMode="RGB"), None
     if mode in ("L", "RGB", "P", "1") and transparency is not None:
         _check_transparency(mode, transparency)
     elif "transparency" in picture.info:
@@ -143,8 +144,9 @@ def _check_transparency(mode: str, transparency: object) -> None:
         return isinstance(value, int) and 0 <= value <= 255
 
     if mode == "RGB":
-        is_known = isinstance(transparency, tuple) and len(transparency) == 3
-        is_known = is_known and all(map(is_level, transparency))
+        is_known = (
+            _is_tuple(transparency) and len(transparency) == 3 and all(map(is_level, transparency))
+        )
     else:
         is_known = is_level(transparency) or (mode == "P" and isinstance(transparency, bytes))
     if not is_known:
@@ -162,8 +164,9 @@ def _alpha_of_value(picture: Image.Image, transparency: object) -> Image.Image |
     """Return alpha of a grey picture in which one value is transparent."""
     if transparency is None:
         return None
-    is_number = isinstance(transparency, (int, float)) and math.isfinite(transparency)
-    if not is_number or (picture.mode != "F" and not 0 <= transparency <= 65535):
+    if not isinstance(transparency, (int, float)) or not math.isfinite(transparency):
+        raise _senseless(picture.mode, transparency)
+    if picture.mode != "F" and not 0 <= transparency <= 65535:
         raise _senseless(picture.mode, transparency)
     opaque = np.asarray(picture) != transparency
     return Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
@@ -179,8 +182,12 @@ def _grey_to_8_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray((np.clip(values, 0, 65535) / 257 + 0.5).astype(np.uint8))
 
 
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
 def _dpi(value: object) -> tuple[float, float] | None:
-    if not isinstance(value, tuple) or len(value) != 2:
+    if not _is_tuple(value) or len(value) != 2:
         return None
     try:
         across, down = float(value[0]), float(value[1])

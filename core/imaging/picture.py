@@ -52,6 +52,8 @@ _LONGEST_PATH = 1000
 CHANNEL_ORDERS = ("RGB", "BGR")
 
 Array = NDArray[Any]
+
+_GREY_TYPES = (np.dtype(np.uint8), np.dtype(np.bool_), np.dtype(np.uint16))
 Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array
 
 
@@ -227,7 +229,7 @@ def _from_array(array: Array, channel_order: str) -> Image.Image:
     colour = array.ndim == 3 and array.shape[2] in (2, 3, 4)
     if (colour or array.ndim == 2) and np.issubdtype(array.dtype, np.floating):
         array = float_levels(array)
-    grey = array.ndim == 2 and array.dtype in (np.uint8, np.bool_, np.uint16)
+    grey = array.ndim == 2 and array.dtype in _GREY_TYPES
     if not (grey or (colour and array.dtype == np.uint8)):
         raise ImageError(
             f"An array of shape {array.shape} and type {array.dtype} is not an image here. Use "
@@ -259,7 +261,8 @@ def give_back(picture: Image.Image, parts: Parts, kind: Kind, channel_order: str
         array = np.asarray(picture)
         return swap_channels(array) if channel_order == "BGR" and array.ndim == 3 else array
     said = saved_with(picture, parts)
-    picture.info = dict(said)  # Pillow would write what else it says, too
+    picture.info.clear()  # Pillow would write what else it says, too
+    picture.info.update(said)
     if kind is Kind.PILLOW:
         return picture
     buffer = io.BytesIO()
