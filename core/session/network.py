@@ -150,7 +150,7 @@ class NetworkSession(Model, BaseSession):
             image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
         )
         name = graph.inputs()[0][0]
-        alphas = output_to_alphas(graph.run({name: array})[0], self.spec)
+        alphas = output_to_alphas(graph.run({name: array}), self.spec)
         if cloth_category is None:
             return alphas
         if cloth_category == "attire":

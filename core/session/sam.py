@@ -34,7 +34,7 @@ _MAX_ASPECT = 2000
 # What the decoder calls the corners of a rectangle and the mark that ends every list.
 _TOP_LEFT, _BOTTOM_RIGHT, _END = 2, 3, -1
 
-Run = Callable[[Mapping[str, NDArray[Any]]], Sequence[NDArray[Any]]]
+Run = Callable[[Mapping[str, NDArray[Any]]], NDArray[Any]]
 
 
 def encode_input(
@@ -196,7 +196,7 @@ def run_sam(
     Parameters
     ----------
     encoder_run, decoder_run
-        Run one graph: arrays by input name in, list of outputs out.
+        Run one graph: arrays by input name in, its first output out.
     image
         RGB picture.
     prompt
@@ -221,9 +221,9 @@ def run_sam(
     size_hw = (image.height, image.width)
     array, scale_xy = encode_input(image, frame_hw)
     marks = check_prompt(prompt, size_hw)
-    embedding = encoder_run({encoder_input: array})[0]
+    embedding = encoder_run({encoder_input: array})
     answer_hw = frame_hw or size_hw
-    masks = decoder_run(decoder_input(embedding, marks, scale_xy, answer_hw))[0]
+    masks = decoder_run(decoder_input(embedding, marks, scale_xy, answer_hw))
     if masks.ndim != 4 or 0 in masks.shape or masks.shape[2:] != answer_hw:
         raise ModelRunError(
             f"The decoder answered with shape {tuple(masks.shape)}; expected one or more masks of "

@@ -62,7 +62,7 @@ class VitMatte(Model):
         array = np.concatenate([picture, trimap[None, None]], axis=1)
         missing = (0, SIZE - inner_hw[0]), (0, SIZE - inner_hw[1])
         array = np.pad(array, ((0, 0), (0, 0), *missing), mode="symmetric")
-        alpha = output_to_alphas(self.graphs[0].run({name: array})[0], spec)[0]
+        alpha = output_to_alphas(self.graphs[0].run({name: array}), spec)[0]
         if alpha.shape != (SIZE, SIZE):
             raise ModelRunError(
                 f"{self.paths[0]} answered with shape {alpha.shape} instead of {(SIZE, SIZE)}: it "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +65,11 @@ class FakeSession:
     def get_inputs(self):
         return [SimpleNamespace(name="picture", shape=[1, 3, 2, 2], type="tensor(float)")]
 
+    def get_outputs(self):
+        return [SimpleNamespace(name="alpha"), SimpleNamespace(name="another")]
+
     def run(self, outputs, feed, options):
+        assert outputs == ["alpha"]
         self.runtime.ran.append(self.providers[0])
         if self.providers[0] != CPU and self.runtime.failures:
             failure = self.runtime.failures.pop(0)
@@ -194,7 +199,7 @@ def test_a_file_that_is_no_network(home):
 @pytest.mark.parametrize("request_", ["CUDA", "Auto"])
 def test_a_provider_that_fails_while_running(make, request_, caplog):
     net, runtime = make(request_, failures=[NO_KERNEL])
-    np.testing.assert_array_equal(net.run(FEED)[0], FEED["picture"] + 1)
+    np.testing.assert_array_equal(net.run(FEED), FEED["picture"] + 1)
     net.run(FEED)
     assert runtime.ran == [CUDA, CPU, CPU]
     assert net.provider == "CPU"
@@ -217,7 +222,7 @@ def test_a_provider_that_must_not_fail_while_running(make):
 def test_many_threads_fall_back_once(make, caplog):
     net, runtime = make(failures=[NO_KERNEL] * 8)
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: net.run(FEED)[0].sum(), range(20)))
+        results = list(pool.map(lambda _: net.run(FEED).sum(), range(20)))
     assert results == [12.0] * 20
     assert runtime.opened == [[CUDA, CPU], [CPU]]
     assert len(warnings(caplog)) == 1
@@ -248,7 +253,7 @@ def test_out_of_memory_twice_goes_to_the_cpu(make, closes, caplog):
     net, runtime = make(failures=[OUT_OF_MEMORY, OUT_OF_MEMORY, OUT_OF_MEMORY])
     freed = []
     net.on_out_of_memory = lambda: freed.append(net.close() if closes else None)
-    np.testing.assert_array_equal(net.run(FEED)[0], FEED["picture"] + 1)
+    np.testing.assert_array_equal(net.run(FEED), FEED["picture"] + 1)
     assert (len(freed), runtime.ran) == (1, [CUDA, CUDA, CPU])
     assert len(warnings(caplog)) == 1
 
@@ -273,7 +278,52 @@ def test_arrays_are_cast_to_what_the_network_declares(make, monkeypatch):
     for declared, dtype in (("float16", np.float16), ("float", np.float32), ("double", np.float64)):
         node = SimpleNamespace(name="picture", shape=[], type=f"tensor({declared})")
         monkeypatch.setattr(FakeSession, "get_inputs", lambda self, node=node: [node])
-        assert net.run(FEED)[0].dtype == dtype
+        assert net.run(FEED).dtype == dtype
+
+
+@pytest.mark.parametrize(("request_", "most"), [("CUDA", 1), ("CPU", 4)])
+def test_runs_at_once(make, monkeypatch, request_, most):
+    """CUDA gains nothing from several, and takes video memory for each."""
+    net, _ = make(request_)
+    threads, running, peak = set(), [], []
+
+    def run(self, outputs, feed, options):
+        threads.add(threading.get_ident())
+        running.append(True)
+        peak.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return [feed["picture"]]
+
+    monkeypatch.setattr(FakeSession, "run", run)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: net.run(FEED), range(8)))
+    assert max(peak) == most
+    assert len(threads) == most
+
+
+def test_a_run_that_waits_for_its_turn_may_be_cancelled(make, monkeypatch):
+    net, _ = make("CUDA")
+    first, done = threading.Event(), threading.Event()
+
+    def run(self, outputs, feed, options):
+        first.set()
+        assert done.wait(10)
+        return [feed["picture"]]
+
+    def cancel():
+        raise LookupError
+
+    monkeypatch.setattr(FakeSession, "run", run)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(net.run, FEED)
+        assert first.wait(10)
+        net.on_wait = cancel
+        with pytest.raises(LookupError):
+            net.run(FEED)
+        net.on_wait = None
+        done.set()
+        np.testing.assert_array_equal(running.result(10), FEED["picture"])
 
 
 # -- a run that is stopped ----------------------------------------------------------------
@@ -310,7 +360,7 @@ def endless(tmp_path):
 
 
 def test_what_looks_in_during_a_run_may_end_it(endless, capfd):
-    looks = []
+    looks, before = [], set(threading.enumerate())
 
     def cancel():
         looks.append(True)
@@ -321,7 +371,11 @@ def test_what_looks_in_during_a_run_may_end_it(endless, capfd):
     with pytest.raises(LookupError, match="cancelled"):
         endless.run(FEED)
     assert len(looks) == 3
-    assert not [thread for thread in threading.enumerate() if "run" in thread.name]
+    endless.close()
+    deadline = time.monotonic() + 10
+    while not set(threading.enumerate()) <= before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) <= before
     assert capfd.readouterr().err == ""
 
 

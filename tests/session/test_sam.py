@@ -193,8 +193,8 @@ class Recorder:
         self.feed = dict(feed)
         return self.session.run(None, self.feed)
 
-    def __call__(self, feed):
-        return self.run(None, feed)
+    def first(self, feed):
+        return self.run(None, feed)[0]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def rembg_session(files, graphs, masks):
 
 
 def run_ours(graphs, image, prompt=None, *, masks=1, frame_hw=FRAME):
-    encoder, decoder = graphs["encoder"], graphs[masks]
+    encoder, decoder = graphs["encoder"].first, graphs[masks].first
     return sam.run_sam(encoder, decoder, image, prompt, encoder_input="picture", frame_hw=frame_hw)
 
 
@@ -388,8 +388,8 @@ def test_picture_without_pixels(size):
 def test_answer_that_is_no_mask(graphs, answer, message):
     with pytest.raises(ModelRunError, match=message):
         sam.run_sam(
-            graphs["encoder"],
-            lambda _feed: [answer],
+            graphs["encoder"].first,
+            lambda _feed: answer,
             picture(30, 20),
             encoder_input="picture",
         )
