@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -33,6 +34,9 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 
 # Characters of ONNX Runtime's messages, whose end says what is wrong.
 _LONGEST_REASON = 600
+
+# What CUDA and its libraries say stands behind a screenful of C++.
+_DEVICE_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+")
 
 # ONNX Runtime's words, of the arena and of C++.
 _OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc")
@@ -168,7 +172,7 @@ class Graph:
         try:
             return finished.result()[0]
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            text = quotable(str(error), _LONGEST_REASON)
+            text = _reason(error)
             kind = ModelRunError
             if isinstance(error, MemoryError) or any(word in text for word in _OUT_OF_MEMORY):
                 kind = ModelMemoryError
@@ -240,10 +244,11 @@ class Graph:
             )
         except Exception as error:  # ONNX Runtime's own errors share no base class
             provider = display_name(_name(providers[0]))
+            way_out = "If the file is damaged, delete it: a model of the list is downloaded again."
+            if _DEVICE_FAILURE.search(str(error)):
+                way_out = f"{doctor_command()} tells more."
             raise ModelRunError(
-                f"{self.path} could not be opened on {provider}: "
-                f"{quotable(str(error), _LONGEST_REASON)} If the file is damaged, delete it: a "
-                "model of the list is then downloaded again."
+                f"{self.path} could not be opened on {provider}: {_reason(error)} {way_out}"
             ) from error
         active = session.get_providers()[0]
         _log.info("Opened %s on %s.", self.path.name, display_name(active))
@@ -270,6 +275,12 @@ def _run_until_done(
             pass  # Windows answers another Ctrl-C between two waits only
         raise
     return finished
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    failure = _DEVICE_FAILURE.search(text)
+    return f"{quotable(failure[0])}." if failure else quotable(text, _LONGEST_REASON)
 
 
 def _name(provider: Any) -> str:

@@ -179,6 +179,25 @@ def test_auto_falls_back_even_where_named_providers_must_not(make, caplog):
     assert len(warnings(caplog)) == 1
 
 
+def test_what_cuda_says_is_found_behind_the_signatures(make, monkeypatch):
+    said = (
+        "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 "
+        + "std::conditional_t<THRW, void, onnxruntime::common::Status> " * 20
+        + "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=mine ; file="
+    )
+
+    def refuse(self, path, sess_options, providers, enable_fallback):
+        raise RuntimeError(said)
+
+    net, _ = make("CUDA", cpu_fallback=False)
+    monkeypatch.setattr(Runtime, "InferenceSession", refuse)
+    with pytest.raises(ProviderError) as caught:
+        net.run(FEED)
+    message = str(caught.value)
+    assert "on CUDA: CUDA failure 100: no CUDA-capable device is detected. " in message
+    assert "doctor" in message and "mine" not in message and "damaged" not in message
+
+
 def test_a_file_that_nobody_can_open(make):
     net, _ = make("CPU", opens=["none"])
     with pytest.raises(ModelRunError, match=r"net\.onnx could not be opened on CPU: .*damaged"):

@@ -51,6 +51,9 @@ def test_names_are_those_of_onnxruntime():
     assert set(PROVIDERS.values()) - known <= {ROCM}  # left onnxruntime in 1.23
 
 
+ALGORITHM = "cudnn_conv_algo_search"
+
+
 @pytest.mark.parametrize(
     ("available", "runs_on", "first"),
     [
@@ -103,6 +106,16 @@ def test_cpu_is_last_exactly_once_and_only_the_available_is_tried():
             assert not {TRT, AZURE} & set(chosen)
 
 
+def asked_for(choice):
+    """Providers with the options that the request or the device brought, without our defaults."""
+    result = []
+    for entry in choice.providers:
+        name, options = (entry, {}) if isinstance(entry, str) else entry
+        options = {key: value for key, value in options.items() if key != ALGORITHM}
+        result.append((name, options) if options else name)
+    return tuple(result)
+
+
 @pytest.mark.parametrize(
     ("request_", "available", "expected", "missing"),
     [
@@ -137,7 +150,7 @@ def test_cpu_is_last_exactly_once_and_only_the_available_is_tried():
 @pytest.mark.parametrize("runs_on", ["cpu", "cuda", None])
 def test_explicit(request_, available, expected, missing, runs_on):
     choice = choose(request_, available, runs_on)
-    assert choice.providers == expected
+    assert asked_for(choice) == expected
     assert choice.explicit
     assert choice.missing == missing
 
@@ -164,7 +177,15 @@ def test_explicit(request_, available, expected, missing, runs_on):
     ],
 )
 def test_device_id(request_, available, runs_on, expected):
-    assert choose(request_, available, runs_on, device_id=2).providers == expected
+    assert asked_for(choose(request_, available, runs_on, device_id=2)) == expected
+
+
+@pytest.mark.parametrize("request_", [None, "CUDA", "Tensorrt", [CUDA, CPU]])
+def test_cuda_does_not_try_out_every_algorithm(request_):
+    providers = choose(request_, GPU_WHEEL, "cuda").providers
+    assert (CUDA, {ALGORITHM: "HEURISTIC"}) in providers
+    own = [(CUDA, {ALGORITHM: "EXHAUSTIVE"})]
+    assert choose(own, GPU_WHEEL, "cuda").providers[0] == own[0]
 
 
 def test_openvino_is_told_to_use_the_gpu_that_torch_uses():
