@@ -90,7 +90,7 @@ def remove(
         certainly background.
     alpha_matting_erode_size
         Side in pixels of the square that erodes both certain regions: about the width of the
-        band that is solved along a hard edge.
+        unknown band along a hard edge.
     session
         From ``new_session``, from rembg, or any object with ``predict`` or ``process``;
         None uses the shared session of the default model.

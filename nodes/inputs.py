@@ -41,7 +41,7 @@ def matting_levels(before: str = "", **options: Any) -> dict[str, tuple[str, dic
     texts = {
         "foreground_threshold": "Mask values above this (0 to 255) are certainly foreground.",
         "background_threshold": "Mask values below this (0 to 255) are certainly background.",
-        "erode_size": "Width in pixels of the band that is solved along a hard edge. "
+        "erode_size": "Width in pixels of the unknown band along a hard edge. "
         "Wider for long hair; slower.",
     }
     defaults = MattingOptions()
