@@ -78,7 +78,8 @@ class RemBGAlphaMatting:
                     {
                         "default": False,
                         "tooltip": "erode_size is meant for images of 1024 pixels, and grows and "
-                        "shrinks with the image: 4K images get an unknown band as wide as small ones.",
+                        "shrinks with the image: 4K images get an unknown band as wide as small "
+                        "ones.",
                     },
                 ),
                 "trimap": (

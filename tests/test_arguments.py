@@ -95,7 +95,7 @@ def arguments():
             yield pytest.param(name, argument, id=f"{name}-{argument}")
 
 
-@pytest.mark.parametrize(("name", "argument"), arguments())
+@pytest.mark.parametrize(("name", "argument"), list(arguments()))
 def test_odd_values(name, argument, monkeypatch, home):
     """Whatever is given: a result, or an error of our own in a few lines."""
     monkeypatch.setenv("REMBG_SESSIONS_OFFLINE", "1")
