@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from .. import settings
@@ -123,6 +124,16 @@ def verify(path: Path, file: WeightFile) -> None:
         "or ben_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this "
         "check."
     )
+
+
+def verified_sha256(path: Path) -> str | None:
+    """Return the sha256 that a file was verified by in this process; None if by none."""
+    facts = path.stat()
+    now = (os.path.realpath(path), facts.st_size, facts.st_mtime_ns)
+    for *stamp, (_, algorithm, digest) in cast("set[Any]", _verified).copy():
+        if tuple(stamp) == now and algorithm == "sha256" and digest:
+            return digest.lower()
+    return None
 
 
 def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:
