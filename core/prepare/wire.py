@@ -16,7 +16,7 @@ _LONGEST_VARINT = 10  # bytes, of 64 bit
 
 # BiRefNet, the largest network there is, has 18,000 nodes and less than half a million fields. A
 # file of nothing but empty fields would take minutes and gigabytes.
-MOST_FIELDS = 2_000_000
+MOST_FIELDS = 1_000_000
 """Fields of one file that are looked at."""
 # BiRefNet's longest name has 90 characters.
 LONGEST_TEXT = 4096
