@@ -10,12 +10,13 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from .. import settings
 from ..weights.filesystem import remove, replace
+from ..weights.store import all_folders
 from .writing import Piece, data_of, size
 
 FOLDER = "prepared"
@@ -26,6 +27,8 @@ VERSION = 1
 """Of what this room makes of a file. It is raised with every change that makes another graph."""
 
 _PART = ".part"
+# Users' own files may lie in folders of a model folder.
+_DEPTHS = (FOLDER, f"*/{FOLDER}", f"*/*/{FOLDER}")
 _NAME = re.compile(rf"(.+)\.([0-9a-f]{{32}})\.v([0-9]+)\.[a-z0-9+]+{re.escape(SUFFIX)}")
 _LONGEST_STEM = 100
 _SECONDS_OF_A_PART = 3600  # what is older was left by a process that was killed
@@ -151,19 +154,21 @@ def _kept_in(folder: Path) -> list[Path]:
         return []
 
 
-def kept(beside: Iterable[Path]) -> dict[Path, int]:
+def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     """Return the prepared files, and the bytes each takes.
 
     Parameters
     ----------
     beside
-        Folders of models; the user's cache is looked into besides.
+        The caller's own folders of models, for example ComfyUI's. Those where Python and the shell
+        look for models, and the user's cache, are looked into, too.
     """
     found: dict[Path, int] = {}
     home = settings.cache_home()
-    places = [folder / FOLDER for folder in beside]
-    with suppress(OSError):
-        places += sorted((home / FOLDER).iterdir()) if home is not None else []
+    places = [] if home is None else [*_folders_in(home / FOLDER, "*")]
+    for folder in all_folders(beside):
+        for pattern in _DEPTHS:
+            places += _folders_in(folder, pattern)
     for folder in dict.fromkeys(places):
         for path in _kept_in(folder):
             with suppress(OSError):
@@ -171,7 +176,14 @@ def kept(beside: Iterable[Path]) -> dict[Path, int]:
     return found
 
 
-def remove_kept(beside: Iterable[Path]) -> dict[Path, int]:
+def _folders_in(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_dir())
+    except OSError:
+        return []
+
+
+def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     """Remove the prepared files, and return those that are gone, with the bytes each took.
 
     Networks that are open go on; the next opening prepares them again. Arguments: see

@@ -110,6 +110,8 @@ def has_deform_conv(provider: Any) -> bool:
         ONNX Runtime's name, or (name, options).
     """
     name = provider_name(provider)
+    if name not in import_onnxruntime().get_available_providers():
+        return False
     device = "" if isinstance(provider, str) else str(dict(provider[1]).get("device_id", ""))
     return _probe(name, device)
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from .. import settings
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
+from ..registry.models import MODELS
 from ..registry.spec import ModelSpec, Output, WeightFile
 from ..text import quotable, short
 from .disk import on_disk
@@ -45,6 +46,12 @@ def search_folders(spec: ModelSpec, folders: Sequence[Path] = ()) -> list[Path]:
     per_model = [root / "models" / name for root in (*own, *rembgs) for name in names]
     found = [*map(Path, folders), *own, *per_model, *settings.flat_homes()]
     return list(dict.fromkeys(found))
+
+
+def all_folders(folders: Sequence[Path] = ()) -> list[Path]:
+    """Return every folder where files of any model are looked for; ``folders`` come first."""
+    found = [search_folders(spec, folders) for spec in MODELS]
+    return list(dict.fromkeys(itertools.chain(*found)))
 
 
 def home() -> Path:

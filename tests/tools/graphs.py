@@ -26,16 +26,17 @@ class Builder:
         self.nodes.append(helper.make_node("Constant", [], [f"{name}_output_0"], name, value=value))
         return f"{name}_output_0"
 
-    def weight(self, *shape, scale=0.4):
+    def weight(self, *shape):
         name = f"weight_{len(self.arrays)}"
+        scale = 1.5 / np.sqrt(np.prod(shape[1:])) if len(shape) > 1 else 0.1
         values = self.rng.normal(0, scale, shape).astype(self.dtype)
         self.arrays.append(numpy_helper.from_array(values, name))
         return name
 
-    def conv(self, value, channels, out, kernel=3, stride=1, name="", scale=0.4):
+    def conv(self, value, channels, out, kernel=3, stride=1, name=""):
         attributes = {"kernel_shape": [kernel] * 2, "pads": [kernel // 2] * 4}
         attributes |= {"strides": [stride] * 2, "dilations": [1, 1], "group": 1}
-        weight = self.weight(out, channels, kernel, kernel, scale=scale)
+        weight = self.weight(out, channels, kernel, kernel)
         return self.op("Conv", value, weight, self.weight(out), name=name, **attributes)
 
     def model(self, inputs, outputs, opset, doc="a network"):
