@@ -172,8 +172,12 @@ def _remove_stale(folder: Path, name: str) -> None:
         if own[:3] != other[:3] or _age(path) > _SECONDS_OF_ANOTHER_LIBRARY:
             with suppress(OSError):  # another process has it open, on Windows
                 path.unlink()
+    _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
     with suppress(OSError):
-        for path in folder.glob(f"*{_PART}"):
+        for path in folder.glob(f"*{SUFFIX}.*{_PART}"):
             if _age(path) > _SECONDS_OF_A_PART:
                 path.unlink()
 
@@ -242,6 +246,7 @@ def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     found = kept(beside)
     for path in found:
         remove(path, missing_ok=True)
+        _remove_parts(path.parent)
         with suppress(OSError):  # only an empty folder goes
             path.parent.rmdir()
     return found

@@ -237,12 +237,12 @@ def test_what_follows_from_constants_is_worked_out_once(home, photo, monkeypatch
 def test_left_over_parts_go_when_they_are_old(half, home):
     folder = home / "prepared"
     folder.mkdir()
-    for name, age in (("a.part", 2 * 3600), ("b.part", 60)):
+    for name, age in (("a.prepared.1.part", 2 * 3600), ("b.prepared.2.part", 60)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age,) * 2)
     prepare(half, CPU)
-    assert not (folder / "a.part").exists()
-    assert (folder / "b.part").exists()
+    assert not (folder / "a.prepared.1.part").exists()
+    assert (folder / "b.prepared.2.part").exists()
 
 
 def _refuse(monkeypatch, folder, number):
