@@ -24,6 +24,8 @@ from .writing import data_of, pieces
 _log = logging.getLogger("rembg_sessions")
 
 _LONGEST_REASON = 300
+# It has none without a plugin, and takes seconds to say so.
+_TENSORRT = "TensorrtExecutionProvider"
 # ONNX Runtime's own name for it: a provider must not hand a node over to the CPU.
 _NO_CPU = "session.disable_cpu_ep_fallback"
 
@@ -128,7 +130,7 @@ def has_deform_conv(provider: Any) -> bool:
         ONNX Runtime's name, or (name, options).
     """
     name = provider_name(provider)
-    if name not in import_onnxruntime().get_available_providers():
+    if name == _TENSORRT or name not in import_onnxruntime().get_available_providers():
         return False
     device = "" if isinstance(provider, str) else str(dict(provider[1]).get("device_id", ""))
     return _probe(name, device)

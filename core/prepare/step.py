@@ -74,6 +74,8 @@ def prepare(
                 _say_once(f"{path.name} runs as it is: no part of it is known to run faster.")
                 return path
 
+            _log.info("Preparing %s for its first opening.", path.name)
+
             def check(source: Path | bytes, folded: Path | None) -> None:
                 run = changed.inputs != model.inputs
                 try:

@@ -322,6 +322,7 @@ def _attribute(node, name, value):
 
 OTHERS = {
     "positions": lambda g: _set(g, _nodes(g, "Add")[0].input[0], _move),
+    "no positions": lambda g: _set(g, _nodes(g, "Add")[0].input[0], lambda v: v * np.nan),
     "a limit": lambda g: _set(g, _nodes(g, "Clip")[0].input[2], lambda v: v - 1),
     "the neighbour": lambda g: _set(g, _nodes(g, "Add")[1].input[1], lambda v: v + 1),
     "the padding": lambda g: _attribute(_nodes(g, "Pad")[0], "mode", "edge"),
@@ -373,4 +374,5 @@ def test_operators_that_mean_something_else_later_are_left_alone(node):
 
 def test_a_provider_that_is_not_there_has_no_kernel():
     assert not prove.has_deform_conv("NoSuchExecutionProvider")
+    assert not prove.has_deform_conv("TensorrtExecutionProvider")
     assert not prove.has_deform_conv(("CUDAExecutionProvider", {"device_id": 200}))
