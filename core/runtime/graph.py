@@ -38,8 +38,10 @@ _LONGEST_REASON = 600
 # What CUDA and its libraries say stands behind a screenful of C++.
 _DEVICE_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+")
 
-# ONNX Runtime's words, of the arena and of C++.
-_OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc")
+# ONNX Runtime's words, of the arena and of C++. Beside some of the libraries that ComfyUI loads it
+# does not know C++'s bad_alloc when it meets it, and nothing else is thrown at it in practice.
+_UNKNOWN = "unknown exception in Run"
+_OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc", _UNKNOWN)
 
 FLOATS = {
     "tensor(float)": np.float32,
@@ -176,7 +178,9 @@ class Graph:
             kind = ModelRunError
             if isinstance(error, MemoryError) or any(word in text for word in _OUT_OF_MEMORY):
                 kind = ModelMemoryError
-                text = f"it ran out of memory. Choose a smaller model, or free memory. ({text})"
+                likely = ", most likely" if _UNKNOWN in text else ""
+                way_out = "Choose a smaller model, or free memory."
+                text = f"it ran out of memory{likely}. {way_out} ({text})"
             provider = display_name(session.get_providers()[0])
             raise kind(f"{self.path.name} failed on {provider}: {text}") from error
 

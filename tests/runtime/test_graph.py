@@ -255,7 +255,13 @@ def test_a_failure_on_the_cpu_is_reported(make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "failure", [OUT_OF_MEMORY, MemoryError(), RuntimeError("CUDA out of memory")]
+    "failure",
+    [
+        OUT_OF_MEMORY,
+        MemoryError(),
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("RUNTIME_EXCEPTION : Encountered unknown exception in Run()"),
+    ],
 )
 def test_out_of_memory_frees_once_and_tries_again(make, failure, caplog):
     net, runtime = make(failures=[failure])
