@@ -72,7 +72,8 @@ def normalize(
     result = np.empty((1, 3, *size_hw), np.float32)
     for channel in range(3):
         table = ((levels - mean[channel]) / std[channel]).astype(np.float32)
-        np.take(table, pixels[..., channel], out=result[0, channel])
+        # every level is in the table, and without the check numpy writes straight into out
+        np.take(table, pixels[..., channel], out=result[0, channel], mode="clip")
     return result
 
 
