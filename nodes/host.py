@@ -18,6 +18,7 @@ from PIL import Image
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.runtime.providers import display_name
 from ..core.session.rembg_api import BaseSession
+from . import masks
 
 FOLDER = "rembg"
 # What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants
@@ -274,6 +275,7 @@ class _SessionPatcher(ModelPatcher):
         session = self._find()
         if unpatch_all and session is not None:
             session.close()
+            masks.forget(session)
         return self.model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -107,8 +108,8 @@ class RemBGMask:
                 layer = refine_layer(levels, layer, refinement)
                 warnings.append(layer.warning)
                 alpha = limit(layer.alpha, picture)
-                found.append(torch.from_numpy(1 - alpha if invert else alpha))
+                found.append(1 - alpha if invert else alpha)
             update(done + 1)
             milliseconds = 1000 * (time.perf_counter() - start)
             host.show_text(describe(session, milliseconds, done + 1, warnings))
-        return (host.to_output(torch.stack(found)),)
+        return (host.to_output(torch.from_numpy(np.stack(found))),)

@@ -473,10 +473,13 @@ def test_every_socket_has_a_tooltip(name):
 
 def test_handle_serves_the_other_protocols():
     class Core:
-        model_name, provider, graphs = "stub", "CPU", ()
+        model_name, provider, graphs, is_open = "stub", "CPU", (), True
 
         def open(self):
             pass
+
+        def is_current(self):
+            return True
 
         predict_layers = Layers.predict_layers
         process = Processes.process
