@@ -4,8 +4,6 @@ The first works from everywhere and in every Python, also in those that look for
 current folder: ``python -I``, and the Python of ComfyUI's portable version for Windows.
 """
 
-import signal
-
 
 def main() -> int:
     """Run the command line; it can be cancelled while it is loaded, too."""
@@ -17,8 +15,10 @@ def main() -> int:
         return run()
     except KeyboardInterrupt:
         return 130
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done, but for Python's own end
+    finally:  # all is done, but for Python's own end
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
