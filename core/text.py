@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+import unicodedata
 
 LIMIT = 200
 """Characters that are quoted at most."""
@@ -24,6 +25,21 @@ def short(value: object) -> str:
         return " ".join(_values.repr(value).split())
     except Exception:  # an object that cannot be shown, a number of more than 4300 digits
         return f"a value of type {type(value).__name__}"
+
+
+def visible(text: str, limit: int = 1000) -> str:
+    """Return a name with escapes such as ``\\x1b`` for what is not printable, long ones cut inside.
+
+    Unlike :func:`quotable`, it keeps names apart, so that a file can be found by it.
+    """
+    shown = "".join(char if _is_harmless(char) else repr(char)[1:-1] for char in text)
+    half = limit // 2
+    return shown if len(shown) <= limit else f"{shown[: half - 1]}…{shown[-half:]}"
+
+
+def _is_harmless(char: str) -> bool:
+    # spaces of every width: macOS puts a narrow one into the names of screenshots
+    return char.isprintable() or unicodedata.category(char) == "Zs"
 
 
 def without_passwords(text: str) -> str:

@@ -38,7 +38,7 @@ RULES: dict[str, set[str]] = {
     "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
-        *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session"),
+        *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session", "text"),
         "weights",
     },
 }

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rembg_sessions.core.text import LIMIT, quotable, short, without_passwords
+from rembg_sessions.core.text import LIMIT, quotable, short, visible, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,23 @@ class Unshowable:
 )
 def test_values_are_shown_short(value, shown):
     assert re.fullmatch(shown, short(value)) and len(short(value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("a b é 字 🌵 'x' \\", "a b é 字 🌵 'x' \\"),
+        ("9\u202fPM\xa0\u3000", "9\u202fPM\xa0\u3000"),  # spaces
+        ("a\n\r\t\x1b[2J\x7f\x85\0", r"a\n\r\t\x1b[2J\x7f\x85\x00"),
+        ("\u202egnp\u200b\u2028\udcff", r"\u202egnp\u200b\u2028\udcff"),
+    ],
+)
+def test_names_are_shown_whole_and_steer_nothing(text, shown):
+    assert visible(text) == shown
+
+
+def test_long_names_are_cut_inside():
+    shown = visible("a" * 600 + "b" * 600)
+    assert len(shown) == 1000 and shown == f"{'a' * 499}…{'b' * 500}"
+    assert visible("a" * 1000) == "a" * 1000

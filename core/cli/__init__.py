@@ -16,12 +16,12 @@ from typing import Any
 
 from ..errors import RembgSessionsError
 from .arguments import parser
-from .terminal import say
+from .terminal import LogHandler, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if something failed, 2 for bad usage."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
     if (out := _stream()) is not None:  # a terminal may not know every letter of a name
         out.reconfigure(errors="backslashreplace")
     try:
@@ -40,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         return options.run(options)
     except RembgSessionsError as error:
         say(f"error: {error}")
+        return 1
+    except MemoryError:
+        say("error: There is not enough memory. Close other programs, or give it less at once.")
         return 1
     except KeyboardInterrupt:
         say("Cancelled.")

@@ -16,9 +16,13 @@ from ..registry.lookup import get_model
 from ..registry.spec import Output
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
-from .jobs import STREAM, Job, folder_jobs, one_job
+from ..text import visible
+from .jobs import STREAM, Found, Job, folder_jobs, one_job
 from .output import check_format, write
-from .terminal import download_bar, say
+from .terminal import counted, download_bar, say
+
+_MOST_MEBIBYTES = 2048
+"""Of standard input, which may have no end."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,9 +36,11 @@ def run(options: argparse.Namespace) -> int:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
     opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
     many = options.input != STREAM and Path(options.input).is_dir()
+    is_named = options.output != STREAM and not Path(options.output).is_dir()
+    suffix = Path(options.output).suffix if is_named and not many else options.suffix
     if not many:
         job = one_job(options.input, options.output, options.suffix, options.overwrite)
-        check_format(options.suffix if job.target == STREAM else Path(job.target).suffix, opaque)
+        check_format(suffix, opaque)
         session, options.vitmatte_model = _open_models(options)
         _cut_out(job, session, options)
         return 0
@@ -42,30 +48,36 @@ def run(options: argparse.Namespace) -> int:
     if options.trimap is not None:
         raise OptionError("--trimap belongs to one picture; name a file as the input, no folder.")
     if options.output == STREAM or Path(options.output).is_file():
-        raise OptionError(f"The input is a folder; {options.output} must be a folder, too.")
-    check_format(options.suffix, opaque)
+        shown = visible(options.output)
+        raise OptionError(f"The input is a folder; {shown} must be a folder, too.")
+    check_format(suffix, opaque)
     source, target = Path(options.input), Path(options.output)
     found = folder_jobs(source, target, options.suffix, options.overwrite)
-    for remark in found.remarks():
+    for remark in (*found.remarks(), *found.unread):
         say(remark)
-    if not found.jobs:
-        say("Nothing is left to do." if found.kept else f"There are no pictures in {source}.")
+    if not found.jobs:  # then no model is opened
+        if found.unread:
+            return 1
+        shown = visible(options.input)
+        say("Nothing is left to do." if found.kept else f"There are no pictures in {shown}.")
         return 0 if found.kept else 1
-    return _cut_out_many(found.jobs, options)
+    return _cut_out_many(found, options)
 
 
-def _cut_out_many(jobs: list[Job], options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
+def _cut_out_many(found: Found, options: argparse.Namespace) -> int:
     session, options.vitmatte_model = _open_models(options)
-    failed = 0
-    for job in tqdm(jobs, unit="picture"):
-        try:
-            _cut_out(job, session, options)
-        except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
-            failed += 1
-            tqdm.write(f"{job.source}: {error}", file=sys.stderr)
-    say(f"{len(jobs) - failed} cut out on {session.provider}, {failed} failed.")
+    failed = len(found.unread)
+    with counted(found.jobs, "picture") as jobs:
+        for job in jobs:
+            try:
+                found.check(job)
+                _cut_out(job, session, options)
+                found.add(job.target)
+            except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
+                failed += 1
+                say(f"{visible(job.source)}: {str(error) or type(error).__name__}")
+    done = len(found.jobs) + len(found.unread) - failed
+    say(f"{done} cut out on {session.provider}, {failed} failed.")
     return 1 if failed else 0
 
 
@@ -153,4 +165,12 @@ def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
 def _read_stream() -> bytes:
     if sys.stdin is None:
         raise OptionError("Standard input is closed; name a file instead of -.")
-    return sys.stdin.buffer.read()
+    chunks: list[bytes] = []
+    while chunk := sys.stdin.buffer.read(1 << 20):
+        chunks.append(chunk)
+        if len(chunks) > _MOST_MEBIBYTES:  # it may never end
+            raise OptionError(
+                f"Standard input brings more than {_MOST_MEBIBYTES} MiB; is it a picture? Name a "
+                "file instead of -."
+            )
+    return b"".join(chunks)

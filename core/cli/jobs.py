@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import unicodedata
 from collections import Counter
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..imaging.formats import UNREADABLE, readable_suffixes
+from ..text import visible
 
 STREAM = "-"
+_MOST_NAMES = 9  # that a sentence lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,46 @@ class Found:
         How many pictures of each suffix cannot be read.
     renamed
         Inputs that share a name with another, and so keep their suffix in that of their output.
+    unread
+        Sentences on folders that cannot be read.
     """
 
     jobs: list[Job] = field(default_factory=list[Job])
     kept: int = 0
     left_out: Counter[str] = field(default_factory=Counter[str])
     renamed: list[str] = field(default_factory=list[str])
+    unread: list[str] = field(default_factory=list[str])
+    _taken: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+
+    def add(self, path: str | Path) -> None:
+        """Note that a file is an input, or an output of this run, which nothing may replace."""
+        with contextlib.suppress(OSError):  # it may have vanished, or lead nowhere
+            facts = Path(path).stat()
+            if facts.st_ino:  # some network disks tell no files apart
+                self._taken.add((facts.st_dev, facts.st_ino))
+
+    def is_taken(self, path: str | Path) -> bool:
+        """Return whether a file is an input, or an output of this run, by whatever name."""
+        try:
+            facts = Path(path).lstat()  # a link is replaced, not what it leads to
+        except OSError:
+            return False
+        return (facts.st_dev, facts.st_ino) in self._taken
+
+    def check(self, job: Job) -> None:
+        """Refuse to write an output over an input, or over that of another.
+
+        Names of two pictures may be one where the disk of the outputs ignores case.
+
+        Raises
+        ------
+        ImageError
+        """
+        if self.is_taken(job.target):
+            raise ImageError(
+                f"Its output {visible(job.target)} would be written over a picture of this run; "
+                "name another folder for the outputs."
+            )
 
     def remarks(self) -> list[str]:
         """Return sentences on what is not cut out, and on names."""
@@ -55,10 +92,10 @@ class Found:
         for suffix, count in sorted(self.left_out.items()):
             said.append(f"{count} {suffix} left out: {UNREADABLE[suffix]}.")
         if self.renamed:
-            said.append(
-                f"{', '.join(self.renamed)} differ by suffix only; their outputs keep the whole "
-                "name."
-            )
+            names = ", ".join(map(visible, self.renamed[:_MOST_NAMES]))
+            if len(self.renamed) > _MOST_NAMES:
+                names += f" and {len(self.renamed) - _MOST_NAMES} more"
+            said.append(f"{names} differ by suffix only; their outputs keep the whole name.")
         return said
 
 
@@ -71,21 +108,22 @@ def one_job(source: str, target: str, suffix: str, overwrite: bool) -> Job:
         If there is no such file, or the output exists and may not be replaced.
     """
     if source != STREAM and not Path(source).is_file():
-        raise ImageError(f"There is no file or folder {source}.")
+        raise ImageError(f"There is no file or folder {visible(source)}.")
     if target != STREAM and Path(target).is_dir():
         if source == STREAM:
-            raise OptionError(f"{target} is a folder; name a file for the output.")
-        target = str(Path(target) / Path(source).with_suffix(suffix).name)
+            raise OptionError(f"{visible(target)} is a folder; name a file for the output.")
+        target = str(Path(target) / f"{Path(source).stem}{suffix}")
     if target != STREAM and os.path.lexists(target) and not overwrite:
-        raise OptionError(f"{target} exists; add --overwrite to replace it.")
+        raise OptionError(f"{visible(target)} exists; add --overwrite to replace it.")
     return Job(source, target)
 
 
 def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Found:
     """Return the jobs of a folder and those in it.
 
-    An output belongs to one input: pictures of a folder whose names differ by suffix only, or
-    only in the case of letters, go to outputs that have the whole name of the input in theirs.
+    An output belongs to one input, whatever is added later: pictures of a folder whose names
+    differ by suffix only, or only in the case of letters, go to outputs that have the whole name
+    of the input in theirs; and so does ``a.png.gif``, whose output would else be that of ``a.png``.
 
     Raises
     ------
@@ -96,10 +134,11 @@ def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Fou
         raise OptionError("Input and output are the same folder; name another for the cut-outs.")
     found, readable = Found(), readable_suffixes()
     pictures: list[Path] = []
-    for path in sorted(_files(source, target)):
+    for path in sorted(_files(source, target, found.unread)):
         kind = path.suffix.lower()
         if kind in readable:
             pictures.append(path.relative_to(source))
+            found.add(path)
         elif kind in UNREADABLE:
             found.left_out[kind] += 1
     stems = Counter(_key(path.with_suffix("")) for path in pictures)
@@ -107,9 +146,10 @@ def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Fou
         shared = stems[_key(path.with_suffix(""))] > 1
         if shared:
             found.renamed.append(str(path))
-        name = f"{path.name}{suffix}" if shared else f"{path.stem}{suffix}"
-        output = target / path.with_name(name)
-        if not overwrite and os.path.lexists(output):
+        inner = Path(path.stem).suffix.lower()
+        whole = shared or inner in readable or inner in UNREADABLE
+        output = target / path.with_name(f"{path.name if whole else path.stem}{suffix}")
+        if not overwrite and os.path.lexists(output) and not found.is_taken(output):
             found.kept += 1
             continue
         found.jobs.append(Job(str(source / path), str(output), str(target)))
@@ -124,7 +164,7 @@ def same_folder(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:  # one of them is not there yet
-        return one.resolve() == other.resolve()
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _key(path: Path) -> str:
@@ -132,23 +172,49 @@ def _key(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
-def _files(source: Path, target: Path) -> Iterator[Path]:
-    """Yield the files of a folder and those in it, also linked ones, each folder once.
+def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
+    """Yield what is no folder in a folder and those in it, also linked ones, each folder once.
 
-    The output folder is left out, and what macOS puts beside files on other disks.
+    By its own name, where it has one here, and by the same one each time. The output folder is
+    left out, and what macOS puts beside files on other disks.
+
+    Parameters
+    ----------
+    unread
+        Takes sentences on folders that cannot be read.
     """
-    seen: set[Path] = set()
-    folders = [source]
-    while folders:
-        folder = folders.pop()
-        real = folder.resolve()
+    seen: set[str] = set()
+    folders, links = [source], list[Path]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
+        real = os.path.realpath(folder)
         if real in seen or same_folder(folder, target):
             continue
         seen.add(real)
-        for path in folder.iterdir():
-            if path.name.startswith("._"):
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            reason = error.strerror or error
+            unread.append(
+                f"{visible(str(folder))} cannot be read: {reason}. Check who may; its pictures are "
+                "left out."
+            )
+            continue
+        for entry in found:
+            if entry.name.startswith("._"):
                 continue
-            if path.is_dir():
-                folders.append(path)
-            elif path.is_file():
+            path = folder / entry.name
+            if not _is_folder(entry):
                 yield path
+            elif entry.is_symlink():
+                links.append(path)
+            else:
+                folders.append(path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or to where nobody may look
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import os
 import re
 import sys
 from io import BytesIO
@@ -13,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ImageError, OptionError
+from ..text import visible
 from ..weights.filesystem import is_too_long, remove, replace
 from .jobs import STREAM, Job, same_folder
 
@@ -56,12 +59,12 @@ def write(
     quality
         1 to 100, of formats that may lose something; None loses as little as they can.
     overwrite
-        Whether a link may lead out of the folder of the outputs.
+        Whether a file may be replaced, and a link may lead out of the folder of the outputs.
 
     Raises
     ------
     ImageError
-        If the format cannot hold the picture, or the file cannot have its name.
+        If the format cannot hold the picture, or the file cannot be written.
     """
     to_stream = job.target == STREAM
     data = _encoded(picture, suffix if to_stream else Path(job.target).suffix, quality)
@@ -71,29 +74,32 @@ def write(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    path = Path(job.target)
+    path, shown = Path(job.target), visible(job.target)
     if job.within and not overwrite:
-        real = path.parent.resolve()
+        real = Path(os.path.realpath(path.parent))
         if not any(same_folder(folder, Path(job.within)) for folder in (real, *real.parents)):
             raise ImageError(
-                f"{path} leads through a link to {real}, outside the output folder; add "
-                "--overwrite to write there."
+                f"{shown} leads through a link to {visible(str(real))}, outside the output "
+                "folder; add --overwrite to write there."
             )
+    if not overwrite and os.path.lexists(path):  # since the run began
+        raise ImageError(f"{shown} exists by now; add --overwrite to replace it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, data)
     except OSError as error:
         if is_too_long(error, path):
             raise ImageError(
-                f"The name of {path} is too long for its disk; rename it, or name a folder with a "
-                "shorter path."
+                f"The name of {shown} is too long for its disk; rename it, or name a folder with "
+                "a shorter path."
             ) from error
-        if isinstance(error, PermissionError):
-            raise ImageError(
-                f"{path} cannot be written ({error.strerror}). Name another output, or make "
-                f"{path.parent} writable."
-            ) from error
-        raise
+        reason = f"{shown} cannot be written ({error.strerror or error}). Name another output"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ImageError(f"{reason}, or make room on this disk.") from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            folder = visible(str(path.parent))
+            raise ImageError(f"{reason}, or make {folder} writable.") from error
+        raise ImageError(f"{reason}.") from error
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -124,6 +124,10 @@ def _decode_file(path: Path) -> Image.Image:
     what = quotable(str(path), _LONGEST_PATH)
     with reading(what):
         if not path.is_file():
+            if os.path.lexists(path):
+                raise ImageError(
+                    f"There is no file {what}, but a folder, a pipe, or a link that leads nowhere."
+                )
             raise ImageError(f"There is no file {what}.")
         data = path.read_bytes()
     try:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import settings
-from ..text import without_passwords
+from ..text import visible, without_passwords
 from .accelerator import Accelerator, host_accelerator, missing_cuda_libraries, nvidia_driver
 
 
@@ -104,10 +104,12 @@ def collect(model_folder: Path | None = None) -> Facts:
         torch_cuda=torch_cuda,
         accelerator=host_accelerator(),
         driver_cuda=driver_cuda or None,
-        model_folder=nowhere if folder is None else str(folder),
-        model_folder_exists=folder is not None and folder.is_dir(),
+        model_folder=nowhere if folder is None else visible(str(folder)),
+        model_folder_exists=folder is not None and os.path.isdir(folder),  # noqa: PTH112 it raises
         # the address of a mirror or a proxy may hold a password
-        environment={name: without_passwords(value) for name, value in settings.all_set().items()},
+        environment={
+            name: visible(without_passwords(value)) for name, value in settings.all_set().items()
+        },
     )
     settings.silence_onnxruntime()
     try:

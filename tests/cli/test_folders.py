@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,6 +103,41 @@ def test_names_that_differ_by_case_or_form_only(source, target):
     assert {"A.jpg.png", "a.png.png"} < set(found)
 
 
+@pytest.mark.parametrize("order", ["a.png.gif a.png a.jpg", "a.jpg a.png a.png.gif"])
+def test_a_name_that_begins_with_that_of_another_picture(order, source, target):
+    """The output of a.png.gif must not be that of a.png beside a.jpg, whichever came first."""
+    for name, colour in zip(order.split(), COLOURS, strict=True):
+        save(source / name, colour)
+        assert cut_out(source, target) == 0
+    expected = {f"{name}.png": colour for name, colour in zip(order.split(), COLOURS, strict=True)}
+    found = outputs(target)
+    assert expected.items() <= found.items()
+    assert found.keys() - expected.keys() <= {"a.png"}  # of the one that was alone at first
+
+
+def test_names_steer_no_terminal(source, target, capsys):
+    for suffix in (".png", ".jpg"):
+        try:
+            (source / f"\x1b[2J\n\u202e9\u202fPM{suffix}").write_bytes(b"no picture")
+        except OSError:
+            pytest.skip("names are limited here")
+    assert cut_out(source, target) == 1
+    said = capsys.readouterr().err
+    assert r"\x1b[2J\n\u202e9" + "\u202fPM.png differ by suffix only" in said
+    assert r"\x1b[2J\n\u202e9" + "\u202fPM.png: " in said
+    assert cut_out(source / "\x1b[2Jgone", target / "x.png") == 1
+    assert r"There is no file or folder" in (said := capsys.readouterr().err)
+    assert r"\x1b[2Jgone" in said and "\x1b" not in said
+
+
+def test_a_sentence_lists_few_names(source, target, capsys):
+    for number in range(20):
+        for suffix in (".png", ".jpg"):
+            save(source / f"{number:02}{suffix}")
+    assert cut_out(source, target) == 0
+    assert "04.jpg and 31 more differ by suffix only" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["a.tar.jpg", ".hidden.jpg", "a b.jpg", "a..jpg", "ä✂.jpg"])
 def test_odd_names(name, source, target):
     save(source / name)
@@ -180,6 +216,89 @@ def test_linked_folders_of_inputs_are_followed_once(source, target, tmp_path):
     assert outputs(target) == {"linked/a.png": "red"}
 
 
+def test_links_that_lead_nowhere_are_named(source, target, tmp_path, capsys):
+    save(source / "a.png")
+    link(source / "gone.png", tmp_path / "gone.png")
+    link(source / "loop.jpg", source / "loop.jpg")
+    assert cut_out(source, target) == 1
+    said = capsys.readouterr().err
+    assert f"{source / 'gone.png'}: There is no file" in said
+    assert f"{source / 'loop.jpg'}: There is no file" in said
+    assert "1 cut out on CPU, 2 failed." in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such files")
+def test_a_pipe_is_named_and_not_waited_for(source, target, capsys):
+    os.mkfifo(source / "pipe.png")
+    assert cut_out(source, target) == 1
+    assert "pipe.png, but a folder, a pipe, or a link" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_folder_and_a_link_to_it(source, target, backwards, monkeypatch):
+    """The outputs have the folder's own name, in whatever order the system lists the two."""
+    save(source / "real" / "a.png")
+    link(source / "link", source / "real")
+    scandir = os.scandir
+
+    class Listed(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def listed(folder):
+        with scandir(folder) as entries:
+            return Listed(sorted(entries, key=lambda entry: entry.name, reverse=backwards))
+
+    monkeypatch.setattr(os, "scandir", listed)
+    assert cut_out(source, target) == 0
+    assert outputs(target) == {"real/a.png": "red"}
+
+
+def test_a_folder_that_is_a_link_to_itself(source, tmp_path, capsys):
+    save(source / "a.png")
+    link(tmp_path / "loop", tmp_path / "loop")
+    assert cut_out(source, tmp_path / "loop") == 1
+    assert "a.png cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--overwrite",)])
+def test_an_output_is_never_written_over_a_picture_of_the_run(source, tmp_path, arguments, capsys):
+    """The inputs lie within the outputs, where one has the name of another's output."""
+    save(source / "new" / "a.png", "red")
+    save(source / "new" / "new" / "a.png", "blue")
+    assert cut_out(source / "new", source, *arguments) == 1
+    assert outputs(source) == {"a.png": "red", "new/a.png": "red", "new/new/a.png": "blue"}
+    said = capsys.readouterr().err
+    assert f"{Path('new', 'new', 'a.png')}: Its output" in said
+    assert "would be written over a picture of this run" in said
+
+
+def test_two_outputs_that_are_one_file(source, target, capsys, monkeypatch):
+    """A disk that ignores case takes A.png.png and a.png.png for one."""
+    save(source / "A.png", "red")
+    save(source / "a.png", "blue")
+    if len(list(source.iterdir())) < 2:
+        pytest.skip("so does this disk")
+    for name in ("stat", "lstat"):
+        real = getattr(Path, name)
+
+        def ignoring_case(path, real=real, **options):
+            whole = path.with_name(path.name.lower()) if path.parent == target else path
+            return real(whole, **options)
+
+        monkeypatch.setattr(Path, name, ignoring_case)
+    replace = Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: replace(path, to.with_name(to.name.lower()))
+    )
+    assert cut_out(source, target, "--overwrite") == 1
+    assert outputs(target) == {"a.png.png": "red"}
+    assert "1 cut out on CPU, 1 failed." in capsys.readouterr().err
+
+
 # -- file systems that ignore case -----------------------------------------------------------
 
 
@@ -254,6 +373,83 @@ def test_an_output_that_a_viewer_has_open(source, target, monkeypatch, capsys):
     assert outputs(target) == {"a.png": "blue"}
     (target / "a.png").unlink()
     assert cut_out(source / "a.png", target / "a.png") == 0
+
+
+# -- faults -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "Name another output, or make room on this disk."),
+        (errno.EROFS, "Name another output, or make "),
+        (errno.EIO, "Name another output."),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_what_a_disk_refuses(number, said, many, source, target, monkeypatch, capsys):
+    def refuse(part, path):
+        raise OSError(number, os.strerror(number), str(part))
+
+    save(source / "a.png")
+    monkeypatch.setattr(output, "replace", refuse)
+    where = (source, target) if many else (source / "a.png", target / "a.png")
+    assert cut_out(*where) == 1
+    error = capsys.readouterr().err
+    assert f"{target / 'a.png'} cannot be written ({os.strerror(number)}). {said}" in error
+    assert not list(target.iterdir())
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other(source, target, monkeypatch, capsys):
+    save(source / "a.png", "red")
+    save(source / "secret" / "b.png", "blue")
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "secret":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert cut_out(source, target) == 1
+    said = capsys.readouterr().err
+    assert f"{source / 'secret'} cannot be read: Permission denied" in said
+    assert "1 cut out on CPU, 1 failed." in said
+    assert outputs(target) == {"a.png": "red"}
+    assert cut_out(source, target) == 0
+    assert outputs(target) == {"a.png": "red", "secret/b.png": "blue"}
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert cut_out(source / "secret", target) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"{source / 'secret'} cannot be read: Permission denied. Check who may")
+
+
+def test_an_output_that_appears_during_the_run_is_kept(source, target, monkeypatch, capsys):
+    save(source / "a.png")
+    opened = cutout.open_picture
+
+    def meanwhile(path):
+        target.mkdir()
+        (target / "a.png").write_bytes(b"precious")
+        return opened(path)
+
+    monkeypatch.setattr(cutout, "open_picture", meanwhile)
+    assert cut_out(source, target) == 1
+    assert "exists by now; add --overwrite" in capsys.readouterr().err
+    assert (target / "a.png").read_bytes() == b"precious"
+
+
+def test_an_error_without_a_text_is_named(source, target, monkeypatch, capsys):
+    def fail(path):
+        raise MemoryError
+
+    save(source / "a.png")
+    monkeypatch.setattr(cutout, "open_picture", fail)
+    assert cut_out(source, target) == 1
+    assert "a.png: MemoryError" in capsys.readouterr().err
+    assert cut_out(source / "a.png", target / "a.png") == 1
+    assert "There is not enough memory" in capsys.readouterr().err
 
 
 # -- what is left out -----------------------------------------------------------------------

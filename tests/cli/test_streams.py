@@ -13,18 +13,45 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli
+from rembg_sessions.core.cli import cutout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="closes descriptors as a shell does")
-@pytest.mark.parametrize("command", ["cutout - out.png", "cutout a.png -", "models", "cutout x y"])
+@pytest.mark.parametrize(
+    "command", ["cutout - out.png", "cutout a.png -", "models", "--version", "cutout x y"]
+)
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_end_in_a_sentence(command, closed, tmp_path):
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     line = f"{sys.executable} -m rembg_sessions.core.cli {command} -m backdrop {closed}"
-    if command == "models":
+    if command in ("models", "--version"):
         line = line.replace(" -m backdrop", "")
     run = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True)
     assert b"Traceback" not in run.stderr and run.returncode in (0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="streams as a shell redirects them")
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "2>&1 | :"])
+def test_a_folder_is_cut_out_though_nobody_listens(closed, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "c.png"):
+        Image.new("RGB", (8, 8), "red").save(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    command = f"{sys.executable} -m rembg_sessions cutout in out -m backdrop"
+    line = f"exec 3>code; {{ {command}; echo $? >&3; }} {closed}"
+    subprocess.run(line, shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / "code").read_text() == "1\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
+
+
+def test_input_without_an_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cutout, "_MOST_MEBIBYTES", 2)
+    with Path("/dev/zero" if Path("/dev/zero").exists() else __file__).open() as endless:
+        if endless.name != "/dev/zero":
+            pytest.skip("there is no such file")
+        monkeypatch.setattr(sys, "stdin", endless)
+        assert cli.main(["cutout", "-", str(tmp_path / "x.png"), "-m", "backdrop"]) == 1
+    assert "Standard input brings more than 2 MiB; is it a picture?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["models", "--version", "--help", "doctor"])

@@ -438,3 +438,12 @@ def test_missing_runtime_message(monkeypatch):
     assert "onnxruntime is not installed: No module named 'onnxruntime'." in text
     assert f"{PIP} install onnxruntime\n" in text
     assert " doctor" in text
+
+
+def test_places_that_could_steer_a_terminal_or_are_too_long(monkeypatch):
+    monkeypatch.setenv("REMBG_HOME", "\x1b[2Jhome")
+    monkeypatch.setenv("U2NET_HOME", f"/\x1b[2J{'x' * 5000}")
+    found = collect()
+    assert found.environment["REMBG_HOME"] == r"\x1b[2Jhome"
+    assert found.model_folder.startswith(r"/\x1b[2Jxxx") and len(found.model_folder) == 1000
+    assert not found.model_folder_exists
