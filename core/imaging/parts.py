@@ -19,6 +19,9 @@ from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
 
+# Lanczos and bicubic resampling leave 0..1 by a fifth; of 0..255 this is black.
+_OVERSHOOT = 2
+
 # JPEG can say no more. Of more, PNG raises an error, and Pillow writes a wrong number into JPEG.
 _HIGHEST_DPI = 65535
 
@@ -198,8 +201,11 @@ def _dpi(value: object) -> tuple[float, float] | None:
 
 
 def float_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Round floats of 0..1, or of 0..255 where one is above 1, to levels."""
+    """Round floats of 0..1, or of 0..255 where one is above 2, to levels.
+
+    What resampling throws beyond 0..1 is cut off.
+    """
     if not np.isfinite(values).all():
         raise ImageError("The picture holds NaN or infinity; replace them by numbers.")
-    scale = 255.0 if values.max() <= 1 else 1.0
+    scale = 255.0 if values.max() <= _OVERSHOOT else 1.0
     return np.clip(values * scale + 0.5, 0, 255).astype(np.uint8)
