@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, NotEnoughMemoryError, RembgSessionsError
-from ..text import quotable
+from ..text import quotable, short
 from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
@@ -68,6 +68,14 @@ def reading(what: str) -> Generator[None, None, None]:
     except Exception as error:
         reason = quotable(str(error)) or type(error).__name__
         raise ImageError(f"{what} could not be read as an image: {reason}.") from error
+
+
+def check_pillow(picture: object) -> None:
+    """Raise ImageError unless something is a Pillow picture with pixels."""
+    if not isinstance(picture, Image.Image):
+        raise ImageError(f"{short(picture)} is not a Pillow picture; open it with PIL.Image.open.")
+    if picture.width == 0 or picture.height == 0:
+        raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
 
 
 def take_apart(picture: Image.Image) -> Parts:
