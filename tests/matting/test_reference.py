@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import sys
 import threading
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rembg_sessions.core import remove
 from rembg_sessions.core.matting import reference
 from rembg_sessions.core.matting.closed_form.memory import BudgetError
 from rembg_sessions.core.matting.methods import MattingOptions, find_matte
@@ -83,6 +85,17 @@ def test_it_can_be_stopped_while_it_factorises_and_while_it_iterates(stage, imag
         find_matte(image, None, bands(len(image)), options=PYMATTING, on_step=step)
     assert time.monotonic() - steps[-1] < SECONDS
     assert begun == ended == [stage]
+    assert not [each for each in threading.enumerate() if each.name.startswith("matting")]
+
+
+def test_an_interrupt_ends_it():
+    """As Ctrl-C does."""
+    timer = threading.Timer(1, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        trimap = Image.fromarray((bands(200) * 255).astype(np.uint8))
+        remove(Image.fromarray(chequered(200, 8)), trimap=trimap, matting_method="pymatting")
+    assert not timer.is_alive()
     assert not [each for each in threading.enumerate() if each.name.startswith("matting")]
 
 
