@@ -30,8 +30,8 @@ AFTERWARDS = 10.0
 """Seconds that it may take to stop, on a busy machine."""
 STOPPING = 10.0
 """Seconds for which each method is stopped again and again."""
-NEAR = 1e-5
-"""Alphas, 0 to 1, that differ by no more are the same."""
+EXACT, NEAR = 1e-5, 1e-4
+"""Alphas, 0 to 1, that differ by no more are the same: of the exact method, and of all others."""
 
 
 class TooLong(Exception):
@@ -310,7 +310,8 @@ def test_foreground_and_background_change_places(name, count, watch):
         other = watch.call(label, find_matte, image, 255 - mask, 1 - trimap, options=options)
         if one is not None and other is not None:
             error = float(np.abs(one.alpha + other.alpha - 1).max())
-            watch.check(label, error <= NEAR, f"differs by {error:.7f}")
+            near = EXACT if name == "closed-form" else NEAR
+            watch.check(label, error <= near, f"differs by {error:.7f}")
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -323,7 +324,7 @@ def test_closed_form_is_exact_on_hard_pictures(count, watch):
             label = f"{number} {shape}"
             alpha = watch.call(label, estimate_alpha_closed_form, image, trimap)
             error = float(np.abs(alpha - oracle(image, trimap)).max())
-            watch.check(label, error <= NEAR, f"differs by {error:.7f}")
+            watch.check(label, error <= EXACT, f"differs by {error:.7f}")
 
 
 @pytest.mark.parametrize("count", [pytest.param(2, id="short"), *COUNTS[1:]])
