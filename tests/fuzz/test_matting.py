@@ -22,13 +22,13 @@ from rembg_sessions.core.session.protocol import Layer
 
 # no network here: it has no more to do with the values than its weights
 SOLVERS = [name for name, method in METHODS.items() if not method.takes_model]
-SHORT, LONG = 60, 3000
+SHORT, LONG = 60, 1000
 COUNTS = [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.slow)]
 PATIENCE = 1.0
 """Seconds after which a call is stopped: pymatting may take hours."""
 AFTERWARDS = 10.0
 """Seconds that it may take to stop, on a busy machine."""
-STOPPING = 10.0
+STOPPING = 4.0
 """Seconds for which each method is stopped again and again."""
 EXACT, NEAR = 1e-5, 1e-4
 """Alphas, 0 to 1, that differ by no more are the same: of the exact method, and of all others."""
