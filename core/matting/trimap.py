@@ -98,11 +98,11 @@ def scale_erode_size(erode_size: int, size_hw: tuple[int, int]) -> int:
     """Turn an erode size meant for images of 1024 pixels into that for one of ``size_hw``.
 
     The unknown band is then the same share of a large image as of a small one. 0 stays 0,
-    anything else stays at least 1.
+    anything else stays at least 1, and no larger than any erode size.
     """
     if erode_size <= 0:  # trimap_from_mask rejects what is below 0
         return erode_size
-    return max(1, round(erode_size * max(size_hw) / _USUAL_SIDE))
+    return min(max(1, round(erode_size * max(size_hw) / _USUAL_SIDE)), _LARGEST_SQUARE)
 
 
 def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32]:

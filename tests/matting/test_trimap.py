@@ -94,6 +94,7 @@ def test_arguments_out_of_range(arguments, message):
         (1, (100, 100), 1),
         (0, (4096, 4096), 0),
         (-1, (100, 100), -1),
+        (1 << 20, (2000, 10), 1 << 20),
     ],
 )
 def test_the_band_follows_the_size_of_the_picture(size, size_hw, expected):

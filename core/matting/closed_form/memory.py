@@ -41,15 +41,24 @@ def check_budget(need: int, memory: int | None, share: int = 4) -> None:
     ----------
     need
         Bytes.
-    memory
-        Bytes that it may take; None stands for the free memory, less what libraries take for
-        themselves, divided by ``share``.
+    memory, share
+        See :func:`find_budget`.
     """
-    budget = memory
-    if budget is None:
-        budget = max(0, free_memory() - _LIBRARIES) // share
+    budget = find_budget(memory, share)
     if need > budget:
         raise BudgetError(need, budget)
+
+
+def find_budget(memory: int | None, share: int = 4) -> int:
+    """Return how many bytes matting may take.
+
+    Parameters
+    ----------
+    memory
+        That many; None stands for the free memory, less what libraries take for themselves,
+        divided by ``share``.
+    """
+    return max(0, free_memory() - _LIBRARIES) // share if memory is None else memory
 
 
 def predict_symbolic(pixels: int, unknown: int) -> int:
