@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from .. import settings
-from ..checks import one_of, whole
+from ..checks import flag, one_of, whole
 from ..errors import OptionError
 from ..machine import cpu_count
 from ..text import short
@@ -60,6 +60,12 @@ class RuntimeOptions:
     device_id: int = 0
     threads: int | None = None
     optimization: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise OptionError where a type is wrong; numbers are checked where they are used."""
+        flag("cpu_fallback", self.cpu_fallback)
+        if self.runs_on is not None and not isinstance(self.runs_on, str):
+            raise OptionError(f"runs_on is {short(self.runs_on)}; use a name such as cuda or cpu.")
 
 
 def runtime_options(model: str, sess_opts: Any, arguments: Mapping[str, Any]) -> RuntimeOptions:
