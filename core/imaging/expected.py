@@ -15,7 +15,7 @@ SKIP = 4
 # A block counts as known when at least this much of its area is.
 _KNOWN = 0.5
 # The weight of a pixel is its certainty, alpha or 1 − alpha, to this power: certain pixels say
-# far more about a colour than mixed ones. From 8 to 24, errors on photos change by 1 %
+# far more about a colour than mixed ones. From 8 to 24, errors on photos change by 2 %
 # (``tests/bench/edges.py``); with 8, the colour of an even subject with a wide soft edge is off by
 # 5.7 levels instead of 1.6.
 _CERTAINTY = 16

@@ -22,10 +22,10 @@ _NOISE = 1
 # In a cut-out with a mask, a colour that differs from the expected one by more than so many
 # standard deviations plus so many levels may be the background's: the mask may be too wide.
 _DEVIATIONS, _SLACK = 2, 8
-# Edges that were sharpened overshoot by so much of their contrast: by 0.13 to 0.23 after an
-# unsharp mask of 2 px and 100 % on an edge as soft as a camera's (Gaussian, 0.5 to 1 px).
-# Without it, the overshoot beside a subject stays as a light or dark rim.
-_OVERSHOOT = 0.2
+# Edges that were sharpened overshoot by so much of their contrast: by 0.2 to 0.34 after an unsharp
+# mask of 2 px and 100 to 150 % on an edge as soft as a camera's (Gaussian, 0.5 to 0.7 px). With
+# less, what is brighter than the background beside a dark subject stays as a rim.
+_OVERSHOOT = 0.3
 # A mask's alpha is doubted down to the lowest value so many pixels away. With 2, a dark subject
 # whose mask is 3 px too wide keeps more of a light rim; with 4, a fifth more of the nearly opaque
 # pixels of photos have colours that no background explains.
