@@ -20,7 +20,8 @@ _MARGIN = 64
 # Variance of an image's noise, in squared levels.
 _NOISE = 1
 # In a cut-out with a mask, a colour that differs from the expected one by more than so many
-# standard deviations plus so many levels may be the background's: the mask may be too wide.
+# standard deviations plus so many levels may be the background's: the mask may be too wide. That
+# is beyond 95 % of what scatters as expected, and beyond what JPEG and averages in 8 bits add.
 _DEVIATIONS, _SLACK = 2, 8
 # Edges that were sharpened overshoot by so much of their contrast: by 0.2 to 0.34 after an unsharp
 # mask of 2 px and 100 to 150 % on an edge as soft as a camera's (Gaussian, 0.5 to 0.7 px). With

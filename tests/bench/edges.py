@@ -135,14 +135,18 @@ def measured(
             if np.abs(mask - truth.alpha).mean() < ANOTHER:
                 found["IS-Net's"] = mask
         for kind, mask in found.items():
-            soft = is_soft(mask)
-            # where a mask is hard, there is no colour to estimate
+            soft = is_soft(mask)  # where it is hard, there is no colour to estimate
+            if not soft.any():
+                continue
             for name, method in methods.items():
                 colours = method(truth.image, mask)
                 error = errors(truth, colours, mask, soft)
                 off = off_equation(truth.image[soft].astype(np.float32), colours[soft], mask[soft])
-                row = (float(error.mean()), float(np.percentile(error, 99)),
-                       100 * float((off > OFF).mean()) if len(off) else 0.0)  # fmt: skip
+                row = (
+                    float(error.mean()),
+                    float(np.percentile(error, 99)),
+                    100 * float((off > OFF).mean()),
+                )
                 rows.setdefault((kind, name), []).append(row)
     return rows
 
