@@ -31,6 +31,9 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 """Every variable that is read, and what it is for."""
 
+ADDRESSES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+"""Those of them that are addresses, and may hold a password."""
+
 
 def value(name: str) -> str | None:
     """Return what a variable of ``VARIABLES`` is set to; None if it is not set."""
@@ -62,6 +65,16 @@ def offline_reason() -> str | None:
         if (value(name) or "").upper() in ("1", "ON", "YES", "TRUE"):
             return f"{name} is set"
     return None
+
+
+def hub_settings(reason: str) -> list[str]:
+    """Return the variables that may have made huggingface_hub fail while it was imported.
+
+    Those whose value the reason quotes; else its address, where that is set; else all.
+    """
+    found = {name: text for name, text in os.environ.items() if name.startswith("HF_")}
+    quoted = [name for name, text in found.items() if repr(text) in reason]
+    return quoted or (["HF_ENDPOINT"] if "HF_ENDPOINT" in found else sorted(found))
 
 
 def proxies() -> list[str]:

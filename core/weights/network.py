@@ -11,11 +11,13 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
+from .. import settings
 from ..registry.spec import HubFile
 from ..text import quotable
 from .failures import SourceFailed, failure, said
@@ -37,6 +39,9 @@ REDIRECTS = 10
 THREAD = "rembg-sessions: receive"
 """The name of the thread that waits for the network."""
 
+# What huggingface_hub's client is of, newest first: 2, 1, 0.
+_LIBRARIES = ("httpx2", "httpx", "requests")
+
 
 class Answer(NamedTuple):
     """What a server says before its data; ``headers`` ignores case."""
@@ -46,10 +51,33 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
+@contextmanager
+def _hub_import() -> Generator[None, None, None]:
+    """Say which setting huggingface_hub does not take, where it is imported for the first time.
+
+    Raises
+    ------
+    SourceFailed
+    """
+    try:
+        yield
+    except ValueError as exc:
+        names = settings.hub_settings(str(exc))
+        # of an address, the reason may quote a piece of a password
+        reason = "no address" if "HF_ENDPOINT" in names else said(exc)
+        raise SourceFailed(
+            f"was not asked: huggingface_hub does not take what {' or '.join(names)} is set to "
+            f"({reason}); correct or unset it"
+        ) from None
+
+
 def offline() -> bool:
     """Return whether huggingface_hub is switched off; a program may have done it."""
-    from huggingface_hub import constants
-
+    try:
+        with _hub_import():
+            from huggingface_hub import constants
+    except SourceFailed:  # it serves no program at all; other sources are asked
+        return False
     return constants.HF_HUB_OFFLINE
 
 
@@ -57,9 +85,15 @@ Arrivals: TypeAlias = "queue.Queue[Answer | bytes | Exception | None]"
 
 
 def hub_url(hub: HubFile) -> str:
-    """Return where a file of Hugging Face is, or of its mirror."""
-    from huggingface_hub import hf_hub_url
+    """Return where a file of Hugging Face is, or of its mirror.
 
+    Where huggingface_hub cannot be imported, that is for a browser only: :func:`ask` refuses it.
+    """
+    try:
+        with _hub_import():
+            from huggingface_hub import hf_hub_url
+    except SourceFailed:
+        return f"https://huggingface.co/{hub.repo}/resolve/{hub.revision or 'main'}/{hub.path}"
     return hf_hub_url(hub.repo, hub.path, revision=hub.revision)
 
 
@@ -167,6 +201,9 @@ def _exchange(
         "Connection": "close",  # or each thread would leave one open
         **headers,
     }
+    if is_hub:
+        with _hub_import():  # else a mirror was asked for, and this is not its address
+            import_module("huggingface_hub.file_download")
     url, login = _login(url)
     sent |= login or (_token() if is_hub else {})
     for _ in range(REDIRECTS + 1):
@@ -223,6 +260,27 @@ def _token() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+def _client(stack: ExitStack) -> Any:
+    """Return huggingface_hub's client; where it cannot be imported, one of its library, to close.
+
+    Raises
+    ------
+    SourceFailed
+        If there is neither.
+    """
+    try:
+        with _hub_import():
+            from huggingface_hub import get_session
+    except SourceFailed:
+        for name in _LIBRARIES:
+            with suppress(ImportError):
+                library: Any = import_module(name)
+                kind = library.Client if hasattr(library, "Client") else library.Session
+                return stack.enter_context(kind())
+        raise
+    return get_session()
+
+
 def _unchanged(request: object) -> object:
     return request
 
@@ -231,11 +289,9 @@ def _unchanged(request: object) -> object:
 def _opened(
     url: str, headers: Mapping[str, str]
 ) -> Generator[tuple[Answer, Iterator[bytes]], None, None]:
-    from huggingface_hub import get_session
-
     with ExitStack() as stack:
         try:
-            session: Any = get_session()
+            session = _client(stack)
             options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT}
             if hasattr(session, "build_request"):  # httpx
                 response = stack.enter_context(
@@ -252,6 +308,8 @@ def _opened(
                 read = getattr(raw, "read1", raw.read)
                 size = CHUNK if hasattr(raw, "read1") else 1 << 14
                 reason, pieces = response.reason, iter(partial(read, size), b"")
+        except SourceFailed:
+            raise
         except Exception as exc:  # three libraries' own: see failure
             raise failure(exc, url, TIMEOUT, opening=True) from None
         yield Answer(response.status_code, reason or "", response.headers), pieces
