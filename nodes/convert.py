@@ -16,6 +16,7 @@ from PIL import Image
 from ..core.errors import ImageError, OptionError
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.session.protocol import Layer
+from ..core.text import short
 
 
 def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
@@ -26,6 +27,7 @@ def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
     ImageError
         If it is not (B, H, W, 1, 3 or 4), is empty, or holds NaN or infinity.
     """
+    _check_tensor(image, name)
     if image.ndim == 3:
         image = image.unsqueeze(0)
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
@@ -62,6 +64,7 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
     ImageError
         If the number of masks fits neither 1 nor ``count``, or a value is NaN or infinite.
     """
+    _check_tensor(mask, name)
     mask = _plain(mask.detach().to("cpu", torch.float32))
     if mask.ndim != 3 or mask.numel() == 0:
         raise ImageError(
@@ -74,6 +77,11 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
         )
     _check_finite(mask, name)
     return mask.clamp(0, 1).expand(count, -1, -1)
+
+
+def _check_tensor(value: object, name: str) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise ImageError(f"The {name} is {short(value)}; connect an image or a mask of ComfyUI's.")
 
 
 def _plain(mask: torch.Tensor) -> torch.Tensor:

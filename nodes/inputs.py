@@ -56,3 +56,8 @@ def matting_levels(before: str = "", **options: Any) -> dict[str, tuple[str, dic
 
 def _joined(before: str, text: str) -> str:
     return f"{before}{text[0].lower()}{text[1:]}" if before else text
+
+
+def given_prompt(sam_prompt: Any) -> Any:
+    """Return what a sam_prompt widget or link holds; None where it is empty."""
+    return (sam_prompt.strip() or None) if isinstance(sam_prompt, str) else sam_prompt

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..core.checks import flag
 from ..core.layers import Refinement, find_layers, refine_layer
 from . import convert, host
 from .cutout import limit
 from .handle import describe
-from .inputs import FEATHER, GROW
+from .inputs import FEATHER, GROW, given_prompt
 from .session import SESSION_SOCKET, SESSION_TOOLTIP, default_handle
 
 
@@ -88,6 +89,7 @@ class RemBGMask:
         sam_prompt: str = "",
     ) -> tuple[torch.Tensor]:
         pictures = convert.check_image(image).numpy()
+        invert = flag("invert", invert)
         session = convert.to_session(session if session is not None else default_handle())
         refinement = Refinement(
             threshold=threshold or None,
@@ -103,8 +105,8 @@ class RemBGMask:
         for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            rgb, prompt = Image.fromarray(levels), sam_prompt.strip() or None
-            for layer in find_layers(session, rgb, sam_prompt=prompt):
+            rgb = Image.fromarray(levels)
+            for layer in find_layers(session, rgb, sam_prompt=given_prompt(sam_prompt)):
                 layer = refine_layer(levels, layer, refinement)
                 warnings.append(layer.warning)
                 alpha = limit(layer.alpha, picture)

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import struct
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,19 @@ CHANNEL_ORDERS = ("RGB", "BGR")
 Array = NDArray[Any]
 
 _GREY_TYPES = (np.dtype(np.uint8), np.dtype(np.bool_), np.dtype(np.uint16))
-Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What was read of a file. It opens as its path did at that moment."""
+
+    path: Path
+    data: bytes = field(repr=False)
+
+
+Picture = (
+    bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array | FileContent
+)
 
 
 class Kind(Enum):
@@ -72,7 +85,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     ----------
     data
         An encoded file as bytes; a path; a Pillow image; or an array: (H, W) or (H, W, 1..4)
-        of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 1,
+        of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 2,
         0..255. No value may be masked.
     channel_order
         ``"RGB"``, or ``"BGR"`` for arrays from OpenCV.
@@ -97,6 +110,8 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     elif isinstance(data, (bytes, bytearray, memoryview)):
         picture, kind = _decode(bytes(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
+        picture, kind = _decode_file(read_file(data)), Kind.PILLOW
+    elif isinstance(data, FileContent):
         picture, kind = _decode_file(data), Kind.PILLOW
     elif isinstance(data, np.ndarray):
         picture, kind = _from_array(data, channel_order), Kind.ARRAY
@@ -117,9 +132,15 @@ def _loaded(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _decode_file(name: str | os.PathLike[str]) -> Image.Image:
-    path = Path(name)
-    what = f"'{visible(os.fspath(name))}'"  # of an empty one, Path would make a full stop
+def read_file(name: str | os.PathLike[str]) -> FileContent:
+    """Read a file, to be opened later.
+
+    Raises
+    ------
+    ImageError
+        If it is not there, or cannot be read.
+    """
+    path, what = Path(name), _quoted(name)
     with reading(what):
         try:
             is_file = path.is_file()
@@ -135,10 +156,20 @@ def _decode_file(name: str | os.PathLike[str]) -> Image.Image:
             )
         if not is_file:
             raise ImageError(f"There is no file {what}.")
+        return FileContent(path, data)
+
+
+def _quoted(name: str | os.PathLike[str]) -> str:
+    # of an empty one, Path would make a full stop
+    return f"'{visible(os.fspath(name))}'"
+
+
+def _decode_file(file: FileContent) -> Image.Image:
+    what = _quoted(file.path)
     try:
-        return _decode(data, what)
+        return _decode(file.data, what)
     except ImageError as error:
-        advice = UNREADABLE.get(path.suffix.lower())
+        advice = UNREADABLE.get(file.path.suffix.lower())
         if advice is None or not isinstance(error.__cause__, UnidentifiedImageError):
             raise
         raise ImageError(f"{what} is not an image that Pillow can read: {advice}.") from error

@@ -168,8 +168,8 @@ def find_matte(
     """Refine a mask, or a trimap, into an alpha matte.
 
     It is not an error if there is nothing to solve: the mask is returned as it is, with a
-    warning. If closed-form matting needs more memory than it may use, the fast method runs
-    instead, also with a warning.
+    warning. If the method needs more memory than it may use, the fast method runs instead, also
+    with a warning.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def find_matte(
     on_step
         Called many times a second; may raise to cancel.
     memory
-        Bytes that closed-form matting may take; None for a quarter of what is free.
+        Bytes that the method may take; None for a share of what is free.
 
     Raises
     ------
@@ -233,10 +233,10 @@ def find_matte(
     except BudgetError as error:
         if row is METHODS["fast"]:
             raise
-        alpha = estimate_alpha_fast(image, trimap, on_step=on_step, memory=memory)
-        method = "fast"
+        method, row = "fast", METHODS["fast"]
+        alpha = row.estimate(image, trimap, on_step=on_step, memory=memory)
         warning = (
-            f"{method} matting instead of closed-form, which would take "
+            f"{method} matting instead of {options.method}, which would take "
             f"{error.need / 2**20:.0f} MB of memory and may take {error.budget / 2**20:.0f} MB."
         )
         _log.warning("Alpha matting: %s", warning)

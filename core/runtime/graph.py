@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ class _Opened:
 
     Attributes
     ----------
+    process
+        Whose threads they are: a forked process has none of them.
     shrink
         Which memory is given back after a run, in ONNX Runtime's words; empty for none. CUDA held
         1.2 GB for IS-Net between runs, and 0.3 GB like this, for 3 ms a run.
@@ -68,6 +71,7 @@ class _Opened:
 
     session: Any
     workers: ThreadPoolExecutor
+    process: int
     shrink: str = ""
 
 
@@ -208,6 +212,9 @@ class Graph:
         with self._lock:
             if self._opened is None:
                 self._opened = self._create_first()
+            elif self._opened.process != os.getpid():
+                workers = _workers(self._opened.session)
+                self._opened = replace(self._opened, workers=workers, process=os.getpid())
             return self._opened
 
     def _create_first(self) -> _Opened:
@@ -264,12 +271,15 @@ class Graph:
             ) from error
         active = session.get_providers()[0]
         _log.info("Opened %s on %s.", self.path.name, display_name(active))
-        most = 1 if active in GPU_PROVIDERS else _MOST_RUNS
-        workers = ThreadPoolExecutor(most, thread_name_prefix="rembg-sessions run")
         shrink = ""
         if active == PROVIDERS["CUDA"]:
             shrink = f"gpu:{session.get_provider_options()[active].get('device_id', 0)}"
-        return _Opened(session, workers, shrink)
+        return _Opened(session, _workers(session), os.getpid(), shrink)
+
+
+def _workers(session: Any) -> ThreadPoolExecutor:
+    most = 1 if session.get_providers()[0] in GPU_PROVIDERS else _MOST_RUNS
+    return ThreadPoolExecutor(most, thread_name_prefix="rembg-sessions run")
 
 
 def _run_until_done(

@@ -161,7 +161,7 @@ class NetworkSession(Model, BaseSession):
 def _check_category(spec: ModelSpec, category: str) -> None:
     if spec.output is not Output.LABELS:
         raise OptionError(f"{spec.name} does not find clothes; use u2net_cloth_seg.")
-    if category not in CLOTH_CATEGORIES:
+    if not isinstance(category, str) or category not in CLOTH_CATEGORIES:
         allowed = ", ".join(CLOTH_CATEGORIES)
         raise OptionError(f"{short(category)} is not a cloth category; use one of {allowed}.")
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ModelRunError
+from ..imaging.parts import check_pillow
 from ..imaging.resample import resize
 from ..registry.spec import ModelSpec, Output
 
@@ -65,6 +66,7 @@ def normalize(
     ndarray
         float32 (1, 3, H, W).
     """
+    check_pillow(image)
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     pixels = np.asarray(resize(rgb, size_hw))
     highest = max(float(pixels.max()), 1e-6) if scale_by_max else 255.0

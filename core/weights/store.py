@@ -249,8 +249,8 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
     """
     homes = (*_own_home(), *settings.flat_homes(), *settings.rembg_homes())
     roots = list(dict.fromkeys([*(Path(folder).absolute() for folder in folders), *homes]))
-    allowed = ", ".join(map(str, roots)) or "that U2NET_HOME names"
-    if model_path is None or model_path == "":
+    allowed = quotable(", ".join(map(str, roots)), 1000) or "that U2NET_HOME names"
+    if model_path is None or (isinstance(model_path, str) and not model_path):
         raise ModelPathError(
             f"model_path is required: the path of a model file in one of the folders {allowed}."
         )
@@ -274,7 +274,7 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
         found = next((path for path in inside if path.is_file()), None)
         elsewhere = any(path.is_file() for path in candidates)
     except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a null character
-        raise ModelPathError(f"model_path {shown} is not usable: {exc}.") from exc
+        raise ModelPathError(f"model_path {shown} is not usable: {quotable(str(exc))}.") from exc
     if found is not None:
         return found
     if inside and not elsewhere:

@@ -277,6 +277,48 @@ def test_thin_strokes_are_not_lost_where_fast_solves_a_smaller_picture(wide):
     assert np.abs(found.alpha - true / 255).mean() < 0.01
 
 
+def halves(shape):
+    """Foreground on the left, background on the right, a soft edge between."""
+    ramp = np.clip((shape[1] / 2 - np.arange(shape[1])) / 8 + 0.5, 0, 1) * 255
+    return np.broadcast_to(ramp.astype(np.uint8), shape)
+
+
+def test_fast_finds_what_lies_between_strokes_of_one_pixel():
+    """Every pixel of the smaller picture covers a stroke, and so none is unknown there."""
+    true = halves((8, 600))
+    trimap = np.where(true == 255, 1, np.where(true == 0, 0, 0.5)).astype(np.float32)
+    trimap[1::2] = 0.5
+    found = find_matte(over(true), trimap=trimap, options=MattingOptions(method="fast"))
+    assert np.abs(found.alpha - true / 255).max() < 0.1
+
+
+def test_fast_takes_foreground_for_background_where_they_change_places():
+    true = halves((11, 657))
+    numbers = np.random.default_rng(3)
+    trimap = np.where(true == 255, 1, np.where(true == 0, 0, 0.5)).astype(np.float32)
+    trimap[numbers.random(trimap.shape) < 0.4] = 0.5
+    trimap[numbers.random(trimap.shape) < 0.1] = 0
+    trimap[numbers.random(trimap.shape) < 0.1] = 1
+    options = MattingOptions(method="fast")
+    one = find_matte(over(true), trimap=trimap, options=options).alpha
+    other = find_matte(over(true), trimap=1 - trimap, options=options).alpha
+    np.testing.assert_allclose(other, 1 - one, atol=1e-4)
+
+
+def test_fast_solves_at_full_size_where_a_smaller_trimap_is_all_unknown():
+    """Each of its pixels would cover foreground, background and unknown alike."""
+    rows, columns = np.mgrid[:8, :600]
+    trimap = np.full((8, 600), 0.5, np.float32)
+    trimap[(rows % 2 == 0) & (columns % 2 == 0)] = 0
+    trimap[(rows % 2 == 1) & (columns % 2 == 1)] = 1
+    image = over(np.where((rows + columns) % 3 == 0, 255, 90).astype(np.uint8))
+    fast, exact = (
+        find_matte(image, trimap=trimap, options=MattingOptions(method=name)).alpha
+        for name in ("fast", "closed-form")
+    )
+    np.testing.assert_array_equal(fast, exact)
+
+
 def test_fast_solves_a_picture_that_is_all_unknown_at_a_smaller_size(monkeypatch):
     sizes = []
 

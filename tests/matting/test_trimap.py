@@ -94,6 +94,7 @@ def test_arguments_out_of_range(arguments, message):
         (1, (100, 100), 1),
         (0, (4096, 4096), 0),
         (-1, (100, 100), -1),
+        (1 << 20, (2000, 10), 1 << 20),
     ],
 )
 def test_the_band_follows_the_size_of_the_picture(size, size_hw, expected):
@@ -127,6 +128,11 @@ def test_floats_run_from_0_to_1(dtype):
     np.testing.assert_array_equal(read_trimap(CLASSES.astype(dtype), (1, 9)), CLASSES)
 
 
+def test_floats_that_resampling_threw_beyond_0_to_1():
+    thrown = np.where(CLASSES == 1, np.nextafter(1, 2), CLASSES - 0.1 * (CLASSES == 0))
+    np.testing.assert_array_equal(read_trimap(thrown, (1, 9)), CLASSES)
+
+
 def test_a_trimap_of_16_bit_and_of_a_palette():
     wide = Image.fromarray(LEVELS.astype(np.uint16) * 257)
     np.testing.assert_array_equal(read_trimap(wide, (1, 9)), CLASSES)
@@ -134,7 +140,7 @@ def test_a_trimap_of_16_bit_and_of_a_palette():
     np.testing.assert_array_equal(read_trimap(few, (1, 9)), CLASSES)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 128.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.6, 128.0])
 def test_floats_out_of_range_are_refused(bad):
     trimap = CLASSES.copy()
     trimap[0, 3] = bad
