@@ -51,16 +51,17 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
-@contextmanager
-def _hub_import() -> Generator[None, None, None]:
-    """Say which setting huggingface_hub does not take, where it is imported for the first time.
+def _load_hub() -> None:
+    """Import huggingface_hub, which reads its settings meanwhile.
 
     Raises
     ------
     SourceFailed
+        If it does not take one of them; the message names it.
     """
     try:
-        yield
+        # the package itself would print what is wrong, with what may be a piece of a password
+        import_module("huggingface_hub.file_download")
     except ValueError as exc:
         names = settings.hub_settings(str(exc))
         # of an address, the reason may quote a piece of a password
@@ -74,10 +75,11 @@ def _hub_import() -> Generator[None, None, None]:
 def offline() -> bool:
     """Return whether huggingface_hub is switched off; a program may have done it."""
     try:
-        with _hub_import():
-            from huggingface_hub import constants
+        _load_hub()
     except SourceFailed:  # it serves no program at all; other sources are asked
         return False
+    from huggingface_hub import constants
+
     return constants.HF_HUB_OFFLINE
 
 
@@ -90,10 +92,11 @@ def hub_url(hub: HubFile) -> str:
     Where huggingface_hub cannot be imported, that is for a browser only: :func:`ask` refuses it.
     """
     try:
-        with _hub_import():
-            from huggingface_hub import hf_hub_url
+        _load_hub()
     except SourceFailed:
         return f"https://huggingface.co/{hub.repo}/resolve/{hub.revision or 'main'}/{hub.path}"
+    from huggingface_hub import hf_hub_url
+
     return hf_hub_url(hub.repo, hub.path, revision=hub.revision)
 
 
@@ -202,8 +205,7 @@ def _exchange(
         **headers,
     }
     if is_hub:
-        with _hub_import():  # else a mirror was asked for, and this is not its address
-            import_module("huggingface_hub.file_download")
+        _load_hub()  # else a mirror may have been asked for, and this is not its address
     url, login = _login(url)
     sent |= login or (_token() if is_hub else {})
     for _ in range(REDIRECTS + 1):
@@ -269,8 +271,7 @@ def _client(stack: ExitStack) -> Any:
         If there is neither.
     """
     try:
-        with _hub_import():
-            from huggingface_hub import get_session
+        _load_hub()
     except SourceFailed:
         for name in _LIBRARIES:
             with suppress(ImportError):
@@ -278,6 +279,8 @@ def _client(stack: ExitStack) -> Any:
                 kind = library.Client if hasattr(library, "Client") else library.Session
                 return stack.enter_context(kind())
         raise
+    from huggingface_hub import get_session
+
     return get_session()
 
 

@@ -642,21 +642,6 @@ def test_an_empty_name_is_not_the_current_folder(arguments, source, tmp_path, ca
 # -- files ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
-def test_profile_and_resolution_reach_the_file(suffix, source, target):
-    from PIL import ImageCms, features
-
-    if suffix == ".avif" and not features.check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.new("RGB", (8, 8), "red").save(source / "a.png", icc_profile=profile, dpi=(300, 300))
-    assert cut_out(source, target, "--suffix", suffix, "--bgcolor", "white") == 0
-    with Image.open(target / f"a{suffix}") as result:
-        assert result.info["icc_profile"] == profile
-        if suffix in (".png", ".jpg", ".tif"):
-            assert [round(float(side)) for side in result.info["dpi"]] == [300, 300]
-
-
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
 def test_quality(suffix, source, target):
     from PIL import features
