@@ -23,6 +23,7 @@ RULES: dict[str, set[str]] = {
     "registry": {"errors", "text"},
     "weights": {"errors", "settings", "registry", "text"},
     "runtime": {"checks", "errors", "machine", "settings", "text"},
+    "prepare": {"errors", "machine", "runtime", "settings", "text", "weights"},
     "imaging": {"checks", "errors", "machine", "text"},
     "matting.closed_form": {"errors", "machine"},
     "matting": {"checks", "errors", "imaging", "matting.closed_form"},
@@ -31,14 +32,15 @@ RULES: dict[str, set[str]] = {
         "checks",
         "text",
         *("errors", "settings", "registry", "weights", "runtime", "imaging", "matting"),
-        "backdrop",
+        *("backdrop", "prepare"),
     },
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
     "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
-        *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session", "text"),
+        *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
+        "text",
         "weights",
     },
 }
