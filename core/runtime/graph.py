@@ -292,11 +292,6 @@ class Graph:
             shrink = f"gpu:{session.get_provider_options()[active].get('device_id', 0)}"
         return _Opened(session, _workers(session), os.getpid(), shrink)
 
-
-def _workers(session: Any) -> ThreadPoolExecutor:
-    most = 1 if session.get_providers()[0] in GPU_PROVIDERS else _MOST_RUNS
-    return ThreadPoolExecutor(most, thread_name_prefix="rembg-sessions run")
-
     def _load(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         try:
             return self._session(ort, source, providers)
@@ -317,6 +312,11 @@ def _workers(session: Any) -> ThreadPoolExecutor:
             providers=providers,
             enable_fallback=0,
         )
+
+
+def _workers(session: Any) -> ThreadPoolExecutor:
+    most = 1 if session.get_providers()[0] in GPU_PROVIDERS else _MOST_RUNS
+    return ThreadPoolExecutor(most, thread_name_prefix="rembg-sessions run")
 
 
 def _run_until_done(
