@@ -43,8 +43,9 @@ def value(name: str) -> str | None:
     if name not in VARIABLES:
         return None
     # The rest of the world writes these in lower case, too, which wins.
-    lower = os.environ.get(name.lower()) if name.endswith("_PROXY") else None
-    return lower or os.environ.get(name)
+    names = [name.lower(), name] if name.endswith("_PROXY") else [name]
+    found = [os.environ.get(each) for each in names]
+    return next(filter(None, found), found[-1])
 
 
 def silence_onnxruntime() -> None:

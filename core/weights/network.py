@@ -2,6 +2,8 @@
 
 It asks through the client of huggingface_hub, which knows proxies and certificates, and which a
 program may have replaced by its own. Of which library it is depends on huggingface_hub's version.
+Where a setting keeps huggingface_hub from being imported, sources other than Hugging Face are asked
+through that library alone.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -39,9 +40,6 @@ REDIRECTS = 10
 THREAD = "rembg-sessions: receive"
 """The name of the thread that waits for the network."""
 
-# What huggingface_hub's client is of, newest first: 2, 1, 0.
-_LIBRARIES = ("httpx2", "httpx", "requests")
-
 
 class Answer(NamedTuple):
     """What a server says before its data; ``headers`` ignores case."""
@@ -51,8 +49,8 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
-def _load_hub() -> None:
-    """Import huggingface_hub, which reads its settings meanwhile.
+def _load_hub() -> Callable[..., str]:
+    """Import huggingface_hub, which reads its settings meanwhile, and return its ``hf_hub_url``.
 
     Raises
     ------
@@ -61,7 +59,7 @@ def _load_hub() -> None:
     """
     try:
         # the package itself would print what is wrong, with what may be a piece of a password
-        import_module("huggingface_hub.file_download")
+        from huggingface_hub.file_download import hf_hub_url
     except ValueError as exc:
         names = settings.hub_settings(str(exc))
         # of an address, the reason may quote a piece of a password
@@ -70,6 +68,7 @@ def _load_hub() -> None:
             f"was not asked: huggingface_hub does not take what {' or '.join(names)} is set to "
             f"({reason}); correct or unset it"
         ) from None
+    return hf_hub_url
 
 
 def offline() -> bool:
@@ -92,11 +91,9 @@ def hub_url(hub: HubFile) -> str:
     Where huggingface_hub cannot be imported, that is for a browser only: :func:`ask` refuses it.
     """
     try:
-        _load_hub()
+        hf_hub_url = _load_hub()
     except SourceFailed:
         return f"https://huggingface.co/{hub.repo}/resolve/{hub.revision or 'main'}/{hub.path}"
-    from huggingface_hub import hf_hub_url
-
     return hf_hub_url(hub.repo, hub.path, revision=hub.revision)
 
 
@@ -273,15 +270,25 @@ def _client(stack: ExitStack) -> Any:
     try:
         _load_hub()
     except SourceFailed:
-        for name in _LIBRARIES:
-            with suppress(ImportError):
-                library: Any = import_module(name)
-                kind = library.Client if hasattr(library, "Client") else library.Session
-                return stack.enter_context(kind())
+        if httpx := _httpx():
+            return stack.enter_context(httpx.Client())
         raise
     from huggingface_hub import get_session
 
     return get_session()
+
+
+def _httpx() -> Any:
+    """Return the library of huggingface_hub 2, or that of 1; None where neither is installed."""
+    with suppress(ImportError):
+        import httpx2  # pyright: ignore[reportMissingImports]
+
+        return httpx2
+    with suppress(ImportError):
+        import httpx  # pyright: ignore[reportMissingImports]
+
+        return httpx
+    return None
 
 
 def _unchanged(request: object) -> object:
