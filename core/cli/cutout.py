@@ -17,6 +17,7 @@ from ..registry.spec import Output
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from ..text import visible
+from .framing import framing
 from .jobs import STREAM, Found, Job, folder_jobs, one_job
 from .output import check_format, write
 from .terminal import counted, download_bar, say
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
         options.suffix = f".{options.suffix}"
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
+    options.framing = framing(options)  # the same
     opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
     many = options.input != STREAM and Path(options.input).is_dir()
     is_named = options.output != STREAM and not Path(options.output).is_dir()
@@ -158,6 +160,7 @@ def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
         max_size=options.max_size,
         sam_prompt=options.sam_prompt,
         cloth_category=options.cloth_category,
+        crop=options.framing or False,
     )
     write(result, job, options.suffix, quality=options.quality, overwrite=options.overwrite)
 
