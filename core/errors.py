@@ -48,6 +48,10 @@ class ModelRunError(RembgSessionsError, RuntimeError):
     """A model that could not be opened, or failed while running."""
 
 
+class GraphError(RembgSessionsError, ValueError):
+    """A network whose graph cannot be read, or cannot be changed as is wished."""
+
+
 class ModelMemoryError(ModelRunError, MemoryError):
     """A model that ran out of memory while running."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "U2NET_HOME": "where Python and the shell store models",
         "REMBG_HOME": "another folder of rembg's, looked into for models",
+        "XDG_CACHE_HOME": "where prepared networks are kept that cannot be beside their file",
+        "LOCALAPPDATA": "the same on Windows",
         "XDG_DATA_HOME": "where rembg's folders lie, looked into for models",
         "HF_ENDPOINT": "a mirror of Hugging Face",
         "HTTPS_PROXY": "the proxy of downloads, from https addresses",
@@ -103,6 +106,22 @@ def home() -> Path | None:
     whose user is in no list.
     """
     return _folder(value("U2NET_HOME") or "~/.u2net")
+
+
+def cache_home() -> Path | None:
+    """Return this user's folder for what can be made again; None if there is none.
+
+    $XDG_CACHE_HOME or ~/.cache, on Windows %LOCALAPPDATA%, on macOS ~/Library/Caches: of it the
+    folder rembg-sessions. Absolute.
+    """
+    if sys.platform == "win32":
+        root = value("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        root = "~/Library/Caches"
+    else:
+        root = value("XDG_CACHE_HOME") or "~/.cache"
+    folder = _folder(root)
+    return None if folder is None else folder / "rembg-sessions"
 
 
 def rembg_homes() -> list[Path]:

@@ -23,6 +23,7 @@ RULES: dict[str, set[str]] = {
     "registry": {"errors", "text"},
     "weights": {"errors", "settings", "registry", "text"},
     "runtime": {"checks", "errors", "machine", "settings", "text"},
+    "prepare": {"errors", "machine", "runtime", "settings", "text", "weights"},
     "imaging": {"checks", "errors", "machine", "text"},
     "matting.closed_form": {"errors", "machine"},
     "matting": {"checks", "errors", "imaging", "matting.closed_form"},
@@ -31,7 +32,7 @@ RULES: dict[str, set[str]] = {
         "checks",
         "text",
         *("errors", "settings", "registry", "weights", "runtime", "imaging", "matting"),
-        "backdrop",
+        *("backdrop", "prepare"),
     },
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
@@ -39,7 +40,8 @@ RULES: dict[str, set[str]] = {
     # the core's own __init__
     "": {"batch", "imaging", "pipeline", "registry", "runtime", "session"},
     "cli": {
-        *("errors", "imaging", "matting", "pipeline", "registry", "runtime", "session", "text"),
+        *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
+        "text",
         "weights",
     },
 }

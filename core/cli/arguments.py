@@ -79,6 +79,15 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--device-id", type=int, default=0, help="index of the GPU")
     model.add_argument("--threads", type=int, help="CPU threads of the network")
     model.add_argument("--optimization", choices=OPTIMIZATION_LEVELS, help="of the graph")
+    model.add_argument(
+        "--input-size",
+        type=int,
+        help="pixels a side at which the network looks, a multiple of 32 below its own: faster, "
+        "and less exact",
+    )
+    model.add_argument(
+        "--no-prepare", action="store_true", help="run the network's file just as it is"
+    )
     model.add_argument("--sam-prompt", help="points and rectangles as JSON, for sam models")
     model.add_argument("--cloth-category", choices=CLOTH_CATEGORIES, help="for u2net_cloth_seg")
 
@@ -147,6 +156,10 @@ def parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("download", help="download models")
     fetch.set_defaults(run=models.download)
     fetch.add_argument("names", nargs="+", metavar="NAME", help="see `models`")
+
+    keeping = commands.add_parser("prepared", help="list the prepared networks, and their size")
+    keeping.set_defaults(run=models.prepared)
+    keeping.add_argument("--remove", action="store_true", help="remove them to make room")
 
     examine = commands.add_parser("doctor", help="examine the installation")
     examine.set_defaults(run=models.doctor)

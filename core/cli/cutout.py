@@ -100,6 +100,7 @@ def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
             session = get_session(
                 options.model,
                 model_path=options.model_path,
+                **_network_options(options),
                 on_progress=on_progress,
                 **settings,
                 **_backdrop_options(options),
@@ -110,6 +111,14 @@ def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
         if model is not None:
             model.open()
     return session, refiner
+
+
+def _network_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the options given of how a network's file is opened."""
+    return {
+        "input_size": options.input_size,
+        "prepare": False if options.no_prepare else None,
+    }
 
 
 def _backdrop_options(options: argparse.Namespace) -> dict[str, Any]:

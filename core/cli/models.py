@@ -1,10 +1,13 @@
-"""The commands models, download and doctor."""
+"""The commands models, download, prepared and doctor."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 
 from ..errors import OptionError, RembgSessionsError
+from ..prepare.cache import kept, remove_kept
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
@@ -57,4 +60,26 @@ def doctor(_: argparse.Namespace) -> int:
     from ..runtime.diagnosis import diagnose
 
     show(diagnose())
+    show(_summary(kept()))
     return 0
+
+
+def prepared(options: argparse.Namespace) -> int:
+    """List the prepared networks, or remove them."""
+    found = remove_kept() if options.remove else kept()
+    for path, size in found.items():
+        show(f"{size / 1e6:9.1f} MB  {path}")
+    total = sum(found.values()) / 1e6
+    show(f"{total:.1f} MB removed." if options.remove else _summary(found))
+    return 0
+
+
+def _summary(found: Mapping[Path, int]) -> str:
+    if not found:
+        return "There are no prepared networks."
+    count = "1 prepared network" if len(found) == 1 else f"{len(found)} prepared networks"
+    takes = "takes" if len(found) == 1 else "take"
+    return (
+        f"{count} {takes} {sum(found.values()) / 1e6:.1f} MB; `rembg-sessions prepared` lists "
+        "them, and with --remove makes room: what is used is prepared again."
+    )

@@ -25,6 +25,8 @@ _BLOCK = 1 << 19
 _BLACK, _WHITE = 32, 223
 # Proportions that differ by less than this are the same, with sides rounded differently.
 _SAME_SHAPE = 0.02
+# Of strokes: less is dirt, of JPEG for example.
+_FAINTEST = 0.05
 # What resampling throws beyond 0..1, see imaging.parts.
 _OVERSHOOT = 0.5
 
@@ -153,3 +155,30 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     table = np.full(256, 0.5, np.float32)
     table[: _BLACK + 1], table[_WHITE:] = 0, 1
     return table[np.asarray(levels)]
+
+
+def paint(
+    trimap: NDArray[np.float32],
+    *,
+    keep: NDArray[np.float32] | None = None,
+    remove: NDArray[np.float32] | None = None,
+    unknown: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Change a trimap where the user painted.
+
+    A brush may be soft, and of any opacity: what has at least half of the strongest stroke
+    counts. Where several were painted, unknown wins over keep, and keep over remove.
+
+    Parameters
+    ----------
+    trimap
+        float32 (H, W): 0, 0.5 or 1; not changed.
+    keep, remove, unknown
+        float32 (H, W), 0..1: where it is certainly foreground, certainly background, and to be
+        solved. None, and what is 0 nearly everywhere, leaves all as it is.
+    """
+    painted = trimap.copy()
+    for strokes, value in ((remove, 0), (keep, 1), (unknown, 0.5)):
+        if strokes is not None and (strongest := strokes.max()) >= _FAINTEST:
+            painted[strokes >= strongest / 2] = value
+    return painted

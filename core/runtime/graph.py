@@ -45,6 +45,9 @@ _DEVICE_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure 
 _UNKNOWN = "unknown exception in Run"
 _OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc", _UNKNOWN)
 
+# And of a file that is no network, or not there.
+_DAMAGED = ("rotobuf", "INVALID_GRAPH", "NO_SUCHFILE", "NoSuchFile")
+
 FLOATS = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -75,6 +78,10 @@ class _Opened:
     shrink: str = ""
 
 
+Prepare = Callable[[Path, Any], "Path | bytes"]
+"""Of a file and a provider, given as ONNX Runtime takes it: what to open in place of the file."""
+
+
 class Graph:
     """One ONNX file, its provider and its options.
 
@@ -92,9 +99,19 @@ class Graph:
     cpu_fallback
         Whether the CPU may take over from a provider that was asked for by name. With
         Auto it always may. Either way a warning says so.
+    prepare
+        What stands between the file and ONNX Runtime: see :data:`Prepare`.
     """
 
-    def __init__(self, path: Path, choice: Choice, options: Any, *, cpu_fallback: bool = True):
+    def __init__(
+        self,
+        path: Path,
+        choice: Choice,
+        options: Any,
+        *,
+        cpu_fallback: bool = True,
+        prepare: Prepare | None = None,
+    ):
         self.path = path
         self.choice = choice
         self.fallback = ""
@@ -104,6 +121,7 @@ class Graph:
         self.on_wait: Callable[[], None] | None = None
         """Called ten times a second during a run; what it raises ends the run."""
         self._options = options
+        self._prepare = prepare
         self._may_fall_back = cpu_fallback or not choice.explicit
         self._providers = list(choice.providers)
         self._lock = threading.Lock()
@@ -256,11 +274,9 @@ class Graph:
         ort = import_onnxruntime()
         if _name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
             preload_cuda(ort)
+        source = self.path if self._prepare is None else self._prepare(self.path, providers[0])
         try:
-            # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
-            session = ort.InferenceSession(
-                str(self.path), sess_options=self._options, providers=providers, enable_fallback=0
-            )
+            session = self._load(ort, source, providers)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             provider = display_name(_name(providers[0]))
             way_out = "If the file is damaged, delete it: a model of the list is downloaded again."
@@ -275,6 +291,27 @@ class Graph:
         if active == PROVIDERS["CUDA"]:
             shrink = f"gpu:{session.get_provider_options()[active].get('device_id', 0)}"
         return _Opened(session, _workers(session), os.getpid(), shrink)
+
+    def _load(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
+        try:
+            return self._session(ort, source, providers)
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            damaged = any(word in str(error) for word in _DAMAGED)
+            if self._prepare is None or source == self.path or not damaged:
+                raise
+            _log.warning("%s is damaged or gone, and is made again: %s", source, _reason(error))
+            if isinstance(source, Path):
+                source.unlink(missing_ok=True)
+        return self._session(ort, self._prepare(self.path, providers[0]), providers)
+
+    def _session(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
+        # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
+        return ort.InferenceSession(
+            source if isinstance(source, bytes) else str(source),
+            sess_options=self._options,
+            providers=providers,
+            enable_fallback=0,
+        )
 
 
 def _workers(session: Any) -> ThreadPoolExecutor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..checks import path_list
+from ..checks import flag, path_list, whole
 from ..errors import ModelRunError, OptionError
+from ..prepare.size import MULTIPLE
+from ..prepare.step import prepare as prepare_graph
 from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
 from ..runtime.options import choose_providers, runtime_options, session_options
@@ -37,6 +40,12 @@ class Model:
         As rembg passes them: the registry name, and an ``onnxruntime.SessionOptions``.
     model_path
         The .onnx file, for the models whose file the user supplies.
+    input_size
+        Height and width, in pixels, at which the network looks at a picture: a multiple of 32,
+        below its own. None is its own, whose masks are rembg's.
+    prepare
+        Whether to change the network's graph so that it runs faster: to the same masks, or to
+        some whose pixels are a level off. What it becomes is kept in a folder beside the file.
     folders
         Model folders to look in first; downloads go to the first of them, or to
         ``$U2NET_HOME`` (default ``~/.u2net``).
@@ -58,6 +67,8 @@ class Model:
         sess_opts: Any = None,
         *,
         model_path: str | os.PathLike[str] | None = None,
+        input_size: int | None = None,
+        prepare: bool = True,
         folders: Sequence[Path] = (),
         on_progress: Callable[[int, int], None] | None = None,
         **options: Any,
@@ -66,7 +77,15 @@ class Model:
         if on_progress is not None and not callable(on_progress):
             raise OptionError(f"on_progress is {short(on_progress)}; use a function.")
         self.model_name = model_name or self.spec.name
-        self.options = {"model_path": model_path, "folders": folders, **options}
+        prepare = flag("prepare", prepare)
+        self.input_size = _input_size(self.spec, input_size)
+        self.options = {
+            "model_path": model_path,
+            "input_size": self.input_size,
+            "prepare": prepare,
+            "folders": folders,
+            **options,
+        }
         if sess_opts is not None:
             self.options["sess_opts"] = sess_opts
         # everything that can be wrong about the options is found before the download
@@ -75,8 +94,9 @@ class Model:
         self.paths = store.locate(self.spec, model_path, folders=folders, on_progress=on_progress)
         # some files are data that a graph reads by itself; a user's own may have any name
         names = [file.file for file in self.spec.weights] or ["own.onnx"]
+        step = partial(prepare_graph, faster=prepare, input_size=self.input_size)
         self.graphs = tuple(
-            Graph(path, choice, own, cpu_fallback=runtime.cpu_fallback)
+            Graph(path, choice, own, cpu_fallback=runtime.cpu_fallback, prepare=step)
             for name, path in zip(names, self.paths, strict=True)
             if name.endswith(".onnx")
         )
@@ -127,6 +147,17 @@ class Model:
             graph.close()
 
 
+def _input_size(spec: ModelSpec, value: int | None) -> int | None:
+    if value is None:
+        return None
+    if spec.output in (Output.SAM, Output.MATTE):
+        raise OptionError(f"{spec.name} does not take an input_size: its file is made for one.")
+    value = whole("input_size", value, MULTIPLE, LONGEST_SIDE)
+    if value % MULTIPLE:
+        raise OptionError(f"input_size is {value}; use a multiple of {MULTIPLE}.")
+    return value
+
+
 def _stamp(paths: Sequence[Path]) -> list[tuple[int, int]]:
     stats = [path.stat() for path in paths]
     return [(stat.st_mtime_ns, stat.st_size) for stat in stats]
@@ -143,7 +174,7 @@ class NetworkSession(Model, BaseSession):
         if cloth_category is not None:
             _check_category(self.spec, cloth_category)
         graph = self.graphs[0]
-        size_hw = input_size_hw(self.spec, (image.height, image.width))
+        size_hw = input_size_hw(self.spec, (image.height, image.width), self.input_size)
         if self.spec.custom:
             size_hw = _declared_size(graph, size_hw)
         array = normalize(

@@ -27,17 +27,23 @@ _LABELS = 4
 _HIGHEST_SCORE = 1e30
 
 
-def input_size_hw(spec: ModelSpec, image_hw: tuple[int, int]) -> tuple[int, int]:
-    """Return the (height, width) that the network wants for a picture of ``image_hw``."""
+def input_size_hw(
+    spec: ModelSpec, image_hw: tuple[int, int], side: int | None = None
+) -> tuple[int, int]:
+    """Return the (height, width) that the network wants for a picture of ``image_hw``.
+
+    ``side`` is a wish for another height and width than the network's own, or for another shorter
+    side where its size follows the picture.
+    """
     if spec.size_hw is not None:
-        return spec.size_hw
-    short = spec.short_side or 512
+        return spec.size_hw if side is None else (side, side)
+    short = side or spec.short_side or 512
     scale = short / min(image_hw)
 
-    def side(pixels: int) -> int:
+    def scaled(pixels: int) -> int:
         return max(32, round(min(pixels * scale, short * _MAX_ASPECT)) // 32 * 32)
 
-    return side(image_hw[0]), side(image_hw[1])
+    return scaled(image_hw[0]), scaled(image_hw[1])
 
 
 def normalize(

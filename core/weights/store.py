@@ -12,10 +12,12 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from .. import settings
 from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
+from ..registry.models import MODELS
 from ..registry.spec import ModelSpec, Output, WeightFile
 from ..text import quotable, short
 from .disk import on_disk
@@ -44,6 +46,12 @@ def search_folders(spec: ModelSpec, folders: Sequence[Path] = ()) -> list[Path]:
     per_model = [root / "models" / name for root in (*own, *rembgs) for name in names]
     found = [*map(Path, folders), *own, *per_model, *settings.flat_homes()]
     return list(dict.fromkeys(found))
+
+
+def all_folders(folders: Sequence[Path] = ()) -> list[Path]:
+    """Return every folder where files of any model are looked for; ``folders`` come first."""
+    found = [search_folders(spec, folders) for spec in MODELS]
+    return list(dict.fromkeys(itertools.chain(*found)))
 
 
 def home() -> Path:
@@ -123,6 +131,16 @@ def verify(path: Path, file: WeightFile) -> None:
         "or ben_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this "
         "check."
     )
+
+
+def verified_sha256(path: Path) -> str | None:
+    """Return the sha256 that a file was verified by in this process; None if by none."""
+    facts = path.stat()
+    now = (os.path.realpath(path), facts.st_size, facts.st_mtime_ns)
+    for *stamp, (_, algorithm, digest) in cast("set[Any]", _verified).copy():
+        if tuple(stamp) == now and algorithm == "sha256" and digest:
+            return digest.lower()
+    return None
 
 
 def _stamp(path: Path, file: WeightFile) -> tuple[object, ...]:

@@ -158,14 +158,49 @@ def test_mask_and_trimap_must_have_the_size_of_the_picture():
         find_matte(image)
 
 
+# -- what the user painted --------------------------------------------------------------------
+
+
+def test_painted_hints_correct_what_the_mask_says():
+    image, mask = np.full((40, 60, 3), 90, np.uint8), np.zeros((40, 60), np.uint8)
+    mask[10:30, 10:30] = 255
+    strokes = {name: np.zeros((40, 60), np.float32) for name in ("keep", "remove", "unknown")}
+    strokes["keep"][2:5, 50:55] = 0.3  # a faint brush
+    strokes["remove"][28:30, 10:30] = 1
+    strokes["unknown"][18:22, 18:22] = 1
+    found = find_matte(image, mask, hints=strokes, options=MattingOptions(erode_size=2))
+    assert (found.alpha[2:5, 50:55] == 1).all()
+    assert (found.alpha[28:30, 10:30] == 0).all()
+    assert (found.trimap[18:22, 18:22] == 0.5).all()
+    assert found.trimap[15, 15] == 1 and found.trimap[5, 5] == 0
+    with pytest.raises(ImageError, match="The keep is 4×3 pixels"):
+        find_matte(image, mask, hints={"keep": np.ones((3, 4), np.float32)})
+
+
+def test_painting_is_enough_where_the_mask_is_empty():
+    image, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8)
+    image[:, 30:] = 255
+    keep, unknown = np.zeros((2, 40, 60), np.float32)
+    keep[:, 40:], unknown[:, 20:40] = 1, 1
+    found = find_matte(image, mask, hints={"keep": keep, "unknown": unknown})
+    assert found.warning == ""
+    assert found.alpha[20, 33] > 0.95 and found.alpha[20, 26] < 0.05
+
+
 # -- nothing to solve -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(
-    ("level", "missing"), [(0, "foreground"), (255, "background"), (128, "foreground")]
+    ("level", "said"),
+    [
+        (0, "the mask is empty: nothing in it is foreground"),
+        (255, "the mask is full: nothing in it is background"),
+        (128, "leaves no certain foreground"),
+        (245, "leaves no certain background"),
+    ],
 )
-def test_without_a_certain_side_the_mask_itself_comes_back(name, level, missing, caplog):
+def test_without_a_certain_side_the_mask_itself_comes_back(name, level, said, caplog):
     mask = np.full((20, 30), level, np.uint8)
     with caplog.at_level(logging.WARNING, "rembg_sessions"):
         found = find_matte(
@@ -173,7 +208,7 @@ def test_without_a_certain_side_the_mask_itself_comes_back(name, level, missing,
         )
     np.testing.assert_array_equal(found.alpha, mask.astype(np.float32) / 255)
     assert found.method == ""
-    assert f"leaves no certain {missing}" in found.warning
+    assert said in found.warning
     assert [record.getMessage() for record in caplog.records] == [found.warning]
 
 

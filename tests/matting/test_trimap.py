@@ -10,7 +10,12 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from rembg_sessions.core.errors import ImageError, OptionError
-from rembg_sessions.core.matting.trimap import read_trimap, scale_erode_size, trimap_from_mask
+from rembg_sessions.core.matting.trimap import (
+    paint,
+    read_trimap,
+    scale_erode_size,
+    trimap_from_mask,
+)
 
 
 def disc(height=60, width=80, radius=20.0, softness=10.0):
@@ -164,3 +169,29 @@ def test_another_size_of_the_same_proportions_is_scaled():
 def test_other_proportions_are_refused():
     with pytest.raises(ImageError, match=r"40×30 pixels and the picture 40×40"):
         read_trimap(np.full((30, 40), 128, np.uint8), (40, 40))
+
+
+# -- painting -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opacity", [1, 0.5, 0.06])
+def test_a_soft_brush_of_any_opacity_counts_to_half_its_strength(opacity):
+    stroke = opacity * np.array([[0, 0.1, 0.4, 0.5, 0.9, 1, 0.6, 0.2, 0]], np.float32)
+    trimap = np.zeros((1, 9), np.float32)
+    for name, value in (("keep", 1), ("unknown", 0.5), ("remove", 0)):
+        painted = paint(trimap + np.float32(name == "remove"), **{name: stroke})
+        expected = np.where(stroke >= opacity / 2, value, trimap + (name == "remove"))
+        np.testing.assert_array_equal(painted, expected)
+    assert not trimap.any()
+
+
+def test_what_nobody_painted_changes_nothing():
+    dirt = np.full((1, 9), 0.04, np.float32)
+    np.testing.assert_array_equal(paint(CLASSES, keep=dirt, remove=dirt, unknown=dirt), CLASSES)
+    np.testing.assert_array_equal(paint(CLASSES), CLASSES)
+
+
+def test_unknown_wins_over_keep_and_keep_over_remove():
+    ones = np.ones((1, 9), np.float32)
+    assert (paint(CLASSES, keep=ones, remove=ones) == 1).all()
+    assert (paint(CLASSES, keep=ones, unknown=ones) == 0.5).all()

@@ -1,0 +1,202 @@
+"""The files of prepared networks: named, written whole or not at all, found and removed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from .. import settings
+from ..weights.filesystem import remove, replace
+from ..weights.store import all_folders
+from .writing import Piece, data_of, size
+
+FOLDER = "prepared"
+"""The folder beside the weights."""
+SUFFIX = ".prepared"
+"""Not .onnx: hosts list all files of that kind in a folder of models, and in those below it."""
+VERSION = 1
+"""Of what this room makes of a file. It is raised with every change that makes another graph."""
+
+_PART = ".part"
+# Users' own files may lie in folders of a model folder.
+_DEPTHS = (FOLDER, f"*/{FOLDER}", f"*/*/{FOLDER}")
+_NAME = re.compile(rf"(.+)\.([0-9a-f]{{32}})\.v([0-9]+)\.[a-z0-9+]+{re.escape(SUFFIX)}")
+_LONGEST_STEM = 100
+_SECONDS_OF_A_PART = 3600  # what is older was left by a process that was killed
+_ROOM = 64 << 20  # bytes that are left free on a disk
+
+_log = logging.getLogger("rembg_sessions")
+
+
+def folders(source: Path) -> list[Path]:
+    """Return where what is made of a file is kept: beside it; else in the user's cache."""
+    beside = source.absolute().parent
+    home = settings.cache_home()
+    if home is None:
+        return [beside / FOLDER]
+    # files of one name in two folders are two networks
+    return [beside / FOLDER, home / FOLDER / hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]]
+
+
+def file_name(source: Path, sha256: str, steps: Sequence[str]) -> str:
+    """Return the name of what is made of a file by steps, such as ``"fp32"`` and ``"512"``."""
+    return f"{source.stem[:_LONGEST_STEM]}.{sha256[:32]}.v{VERSION}.{'+'.join(steps)}{SUFFIX}"
+
+
+def find(source: Path, name: str) -> Path | None:
+    """Return the file of a name that was kept for a source."""
+    for folder in folders(source):
+        with suppress(OSError):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def keep(
+    source: Path, name: str, written: Sequence[Piece], check: Callable[[Path | bytes], None]
+) -> Path | bytes:
+    """Write a prepared file, and remove those that an older version, or another source, left.
+
+    A file gets its name only when it is whole, on the disk, and checked; so any number of
+    processes may do the same at once, and be killed.
+
+    Parameters
+    ----------
+    source
+        The file it is made of.
+    name
+        From :func:`file_name`.
+    written
+        Its bytes.
+    check
+        Called with the file before it gets its name; what it raises is passed on, and nothing
+        is kept.
+
+    Returns
+    -------
+    Path or bytes
+        The bytes where no folder takes the file; the log says why.
+    """
+    reasons: list[str] = []
+    for folder in folders(source):
+        try:
+            path = _write(folder, name, written, check)
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror or error}")
+        else:
+            _log.info("Prepared %s; kept as %s.", source.name, path)
+            _remove_stale(folder, name)
+            return path
+    data = b"".join(map(data_of, written))
+    check(data)
+    _log.warning(
+        "%s is prepared in memory, and again each time it is opened, because the result cannot be "
+        "written (%s).",
+        source.name,
+        "; ".join(reasons),
+    )
+    return data
+
+
+def _write(
+    folder: Path, name: str, written: Sequence[Piece], check: Callable[[Path | bytes], None]
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < size(written) + _ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    part = folder / f"{name}.{uuid.uuid4().hex}{_PART}"
+    try:
+        with part.open("xb") as stream:
+            for piece in written:
+                stream.write(data_of(piece))
+            stream.flush()
+            os.fsync(stream.fileno())  # else a crash may leave the name with another content
+        check(part)
+        replace(part, folder / name)
+    finally:
+        with suppress(OSError):
+            remove(part, missing_ok=True)
+    return folder / name
+
+
+def _remove_stale(folder: Path, name: str) -> None:
+    own = _origin(name)
+    for path in _kept_in(folder):
+        other = _origin(path.name)
+        if own and other and own[0] == other[0] and own != other:
+            with suppress(OSError):  # another process has it open, on Windows
+                path.unlink()
+    with suppress(OSError):
+        for path in folder.glob(f"*{_PART}"):
+            if time.time() - path.stat().st_mtime > _SECONDS_OF_A_PART:
+                path.unlink()
+
+
+def _origin(name: str) -> tuple[str, ...] | None:
+    """Return stem and hash of the source of a file, and this room's version; None for others."""
+    match = _NAME.fullmatch(name)
+    return match.groups() if match else None
+
+
+def _kept_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _origin(path.name)]
+    except OSError:
+        return []
+
+
+def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
+    """Return the prepared files, and the bytes each takes.
+
+    Parameters
+    ----------
+    beside
+        The caller's own folders of models, for example ComfyUI's. Those where Python and the shell
+        look for models, and the user's cache, are looked into, too.
+    """
+    found: dict[Path, int] = {}
+    home = settings.cache_home()
+    places = [] if home is None else [*_folders_in(home / FOLDER, "*")]
+    for folder in all_folders(beside):
+        for pattern in _DEPTHS:
+            places += _folders_in(folder, pattern)
+    for folder in dict.fromkeys(places):
+        for path in _kept_in(folder):
+            with suppress(OSError):
+                found[path] = path.stat().st_size
+    return found
+
+
+def _folders_in(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_dir())
+    except OSError:
+        return []
+
+
+def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
+    """Remove the prepared files, and return those that are gone, with the bytes each took.
+
+    Networks that are open go on; the next opening prepares them again. Arguments: see
+    :func:`kept`.
+
+    Raises
+    ------
+    OSError
+        If one cannot be removed.
+    """
+    found = kept(beside)
+    for path in found:
+        remove(path, missing_ok=True)
+        with suppress(OSError):  # only an empty folder goes
+            path.parent.rmdir()
+    return found
