@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -124,7 +123,7 @@ def _detached(image: Picture) -> Picture:
         return image.copy()
     if isinstance(image, (str, os.PathLike)):
         try:
-            return read_file(Path(image))
+            return read_file(image)
         except ImageError:
             return image  # whoever works on it says so, in its turn
     if isinstance(image, Image.Image):

@@ -10,9 +10,12 @@ LIMIT = 200
 """Characters that are quoted at most."""
 
 # In http://user:password@host, and in user:password@host, which proxies are set to as well. The
-# colon of C:\folder@1 is none of a password.
+# colon of C:\folder@1 is none of a password, and that of http://host:80/page@1 begins a port.
 _DRIVE = r"(?<=\b[A-Za-z]):\\"
-_PASSWORD = re.compile(rf"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+(?!{_DRIVE}):[^\s/@]+@")
+_PASSWORD = re.compile(
+    rf"(?<=//)[^\s/?#]*@|(?<=//)[^\s/?#@:]*:(?![0-9]*[/?#])[^\s@]*@"
+    rf"|[^\s/:@'\"(]+(?!{_DRIVE}):[^\s/@]+@"
+)
 
 
 _values = reprlib.Repr()
@@ -45,6 +48,16 @@ def _is_harmless(char: str) -> bool:
 def without_passwords(text: str) -> str:
     """Return the text with ``***`` in place of the user and password of every address."""
     return _PASSWORD.sub("***@", text)
+
+
+def without_login(address: str) -> str:
+    """Return what is known to be an address with ``***`` in place of its user and password.
+
+    Unlike :func:`without_passwords`, it knows where they end, also where they hold a ``/``.
+    """
+    start, _, host = address.rpartition("@")
+    scheme = re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*://", start)
+    return f"{scheme[0] if scheme else ''}***@{host}" if "@" in address else address
 
 
 def quotable(text: str, limit: int = LIMIT) -> str:

@@ -153,7 +153,7 @@ def test_files_that_are_gone_or_broken_are_named_in_their_turn(tmp_path):
     )
     assert isinstance(found[0], Image.Image) and isinstance(found[3], Image.Image)
     assert "There is no file" in str(found[1]) and "gone.png" in str(found[1])
-    assert "broken.png is not an image" in str(found[2])
+    assert "broken.png' is not an image" in str(found[2])
 
 
 @pytest.mark.parametrize("kind", [np.asarray, lambda picture: memoryview(encode(picture, "BMP"))])

@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from rembg_sessions.core.text import LIMIT, quotable, short, visible, without_passwords
+from rembg_sessions.core.text import (
+    LIMIT,
+    quotable,
+    short,
+    visible,
+    without_login,
+    without_passwords,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +35,31 @@ from rembg_sessions.core.text import LIMIT, quotable, short, visible, without_pa
         (r"me:\secret@host", "***@host"),
         (r"c:secret@host", "***@host"),
         (r"C:\x@1 by me:secret@host", r"C:\x@1 by ***@host"),
+        ("http://user:pa/ss@host", "http://***@host"),
+        ("http://user:pa?ss@host:80/x", "http://***@host:80/x"),
+        ("see http://u:p/a/s#s@host, or me@x", "see http://***@host, or me@x"),
+        ("http://host:80/x@1", "http://host:80/x@1"),
+        ("http://host:/x@1 or x", "http://host:/x@1 or x"),
     ],
 )
 def test_passwords_in_addresses(text, shown):
     assert without_passwords(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://user:pa/ss@127.0.0.1:1", "http://***@127.0.0.1:1"),
+        ("http://user:12/ss@host", "http://***@host"),
+        ("http://u:p@a/ss@host/x", "http://***@host/x"),
+        ("user:p//a@host:3128", "***@host:3128"),
+        ("socks5h://u@host", "socks5h://***@host"),
+        ("https://host:443/x", "https://host:443/x"),
+        ("", ""),
+    ],
+)
+def test_logins_of_addresses(address, shown):
+    assert without_login(address) == shown
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             _flush()  # at exit it would be too late to say what is wrong
     except OSError as error:
-        if not _reader_left(error):
-            say(f"error: {error}")
+        if error.filename is not None:
+            say(f"error: {error}. Check that it is there and who may use it.")
+        elif not _reader_left(error):
+            say(
+                f"error: Standard output cannot be written ({error.strerror or error}). Make room "
+                "there, or name another place."
+            )
         try:
             _flush()
         except OSError:  # it cannot be written: keep Python from complaining about that at exit
@@ -66,7 +71,7 @@ def _stream() -> Any:
 
 
 def _reader_left(error: OSError) -> bool:
-    """Return whether an error says that nobody reads our output any more."""
-    # Windows says that an argument is not valid, and names no file
-    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    """Return whether an error that names no file says that nobody reads our output any more."""
+    # Windows says that an argument is not valid
+    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL
     return isinstance(error, BrokenPipeError) or on_windows

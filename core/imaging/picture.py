@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..checks import one_of
 from ..errors import ImageError
-from ..text import quotable
+from ..text import visible
 from .formats import UNREADABLE, open_file
 from .parts import Parts, float_levels, reading
 
@@ -46,9 +46,6 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 # 1 bit, about the emptiest picture there is, has 8,000 for a byte; a damaged header, or one that
 # was made for it, can turn 100 bytes into gigabytes.
 _ALWAYS, _MOST_PER_BYTE = 1 << 25, 10_000
-
-# Characters of a path that are quoted.
-_LONGEST_PATH = 1000
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 
@@ -113,7 +110,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     elif isinstance(data, (bytes, bytearray, memoryview)):
         picture, kind = _decode(bytes(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
-        picture, kind = _decode_file(read_file(Path(data))), Kind.PILLOW
+        picture, kind = _decode_file(read_file(data)), Kind.PILLOW
     elif isinstance(data, FileContent):
         picture, kind = _decode_file(data), Kind.PILLOW
     elif isinstance(data, np.ndarray):
@@ -135,7 +132,7 @@ def _loaded(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def read_file(path: Path) -> FileContent:
+def read_file(name: str | os.PathLike[str]) -> FileContent:
     """Read a file, to be opened later.
 
     Raises
@@ -143,19 +140,32 @@ def read_file(path: Path) -> FileContent:
     ImageError
         If it is not there, or cannot be read.
     """
-    what = quotable(str(path), _LONGEST_PATH)
+    path, what = Path(name), _quoted(name)
     with reading(what):
-        if not path.is_file():
-            if os.path.lexists(path):
-                raise ImageError(
-                    f"There is no file {what}, but a folder, a pipe, or a link that leads nowhere."
-                )
+        try:
+            is_file = path.is_file()
+            data = path.read_bytes() if is_file else b""
+        except ValueError:  # a null character, which no name has
+            is_file, data = False, b""
+        except OSError as error:  # its text has the path once more
+            reason = error.strerror or type(error).__name__
+            raise ImageError(f"{what} cannot be read: {reason}. Check who may.") from error
+        if not is_file and os.path.lexists(name):
+            raise ImageError(
+                f"There is no file {what}, but a folder, a pipe, or a link that leads nowhere."
+            )
+        if not is_file:
             raise ImageError(f"There is no file {what}.")
-        return FileContent(path, path.read_bytes())
+        return FileContent(path, data)
+
+
+def _quoted(name: str | os.PathLike[str]) -> str:
+    # of an empty one, Path would make a full stop
+    return f"'{visible(os.fspath(name))}'"
 
 
 def _decode_file(file: FileContent) -> Image.Image:
-    what = quotable(str(file.path), _LONGEST_PATH)
+    what = _quoted(file.path)
     try:
         return _decode(file.data, what)
     except ImageError as error:

@@ -56,7 +56,7 @@ def prepare(
         If the network cannot run at ``input_size``; the text says why.
     """
     try:
-        with _mapped(path) as data:
+        with mapped(path) as data:
             model = read_model(data)
             changed, steps = _changed(model, provider, faster, input_size)
             if not steps:
@@ -105,8 +105,14 @@ def _changed(
 
 
 @contextmanager
-def _mapped(path: Path) -> Generator[memoryview]:
-    """Lend the bytes of a file without reading them."""
+def mapped(path: Path) -> Generator[memoryview]:
+    """Lend the bytes of a file without reading them.
+
+    Raises
+    ------
+    GraphError
+        If it is empty.
+    """
     with path.open("rb") as stream:
         if not path.stat().st_size:
             raise GraphError("it is empty")

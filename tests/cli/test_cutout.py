@@ -119,8 +119,8 @@ def test_folder_into_itself_does_not_cut_its_outputs(folder):
         (["--max-size", "0"], "max_size"),
         (["--suffix", ".nope"], "not an image format"),
         (["--suffix", ".psd"], "not an image format"),  # Pillow reads it only
-        (["--suffix", "."], "not an image format"),
-        (["--suffix", "../x"], "not an image format"),
+        (["--suffix", "."], "no name with a suffix that says its format"),
+        (["--suffix", "../x"], "no name with a suffix that says its format"),
     ],
 )
 def test_bad_arguments(folder, tmp_path, capsys, arguments, said):

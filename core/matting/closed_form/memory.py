@@ -26,12 +26,18 @@ class BudgetError(NotEnoughMemoryError):
 
     def __init__(self, need: int, budget: int) -> None:
         super().__init__(
-            f"Alpha matting of this picture needs at least {need / 2**20:.0f} MiB of memory and "
-            f"may use {budget / 2**20:.0f} MiB. Free some memory, make the unknown band narrower, "
-            "or make the picture smaller."
+            f"Alpha matting of this picture needs at least {_amount(need)} of memory and may use "
+            f"{_amount(budget) if budget else 'none'}. Free some memory, make the unknown band "
+            "narrower, or make the picture smaller."
         )
         self.need = need
         self.budget = budget
+
+
+def _amount(size: int) -> str:
+    """Return a number of bytes in a unit of which it is at least one."""
+    mebibytes = size / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes >= 1 else f"{max(1, size >> 10)} KiB"
 
 
 def check_budget(need: int, memory: int | None, share: int = 4) -> None:
