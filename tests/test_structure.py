@@ -37,7 +37,8 @@ RULES: dict[str, set[str]] = {
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
     "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
-    "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
+    # the core's own __init__
+    "": {"batch", "imaging", "pipeline", "registry", "runtime", "session"},
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
         "text",

@@ -14,7 +14,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, models
+from . import cutout, framing, models
 from .terminal import say, show
 
 
@@ -116,6 +116,8 @@ def parser() -> argparse.ArgumentParser:
     )
     mask.add_argument("--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, or r,g,b")
     mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+
+    framing.add_options(cut)
 
     hair = cut.add_argument_group("alpha matting, for hair and fur")
     hair.add_argument("--alpha-matting", action="store_true", help="refine the edge")

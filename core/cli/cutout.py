@@ -18,6 +18,7 @@ from ..registry.spec import Output
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from ..text import visible
+from .framing import framing
 from .jobs import STREAM, Found, Job, folder_jobs, one_job
 from .output import check_format, remove_leftovers, write
 from .terminal import counted, download_bar, say
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         options.suffix = f".{options.suffix}"
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
+    options.framing = framing(options)  # the same
     opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
     # Path's own raise where nobody may look
     many = options.input != STREAM and os.path.isdir(options.input)  # noqa: PTH112
@@ -192,6 +194,7 @@ def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
         max_size=options.max_size,
         sam_prompt=options.sam_prompt,
         cloth_category=options.cloth_category,
+        crop=options.framing or False,
     )
     write(result, job, options.suffix, quality=options.quality, overwrite=options.overwrite)
 
