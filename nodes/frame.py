@@ -28,7 +28,7 @@ from ..core.imaging.levels import VISIBLE
 from ..core.text import short
 from . import convert, host
 from .cutout import over
-from .remove import BACKGROUNDS
+from .inputs import BACKGROUND, BACKGROUNDS
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -131,21 +131,7 @@ class RemBGFrameSubject:
                         "tooltip": "With a width or a height: scale a small subject up, too.",
                     },
                 ),
-                "background": (
-                    list(BACKGROUNDS),
-                    {
-                        "default": BACKGROUNDS[0],
-                        "tooltip": "transparent gives RGBA; colour gives RGB, which every node "
-                        "takes (VAE Encode, for example).",
-                    },
-                ),
-                "background_colour": (
-                    "STRING",
-                    {
-                        "default": "#ffffff",
-                        "tooltip": "With background = colour: #RGB, #RRGGBB, a name, or r,g,b.",
-                    },
-                ),
+                **BACKGROUND,
             },
             "optional": {
                 "mask": (
