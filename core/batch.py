@@ -13,7 +13,7 @@ from PIL import Image
 
 from .checks import one_of, whole
 from .errors import ImageError, OptionError
-from .imaging.picture import Picture, open_picture
+from .imaging.picture import Picture, open_picture, read_file
 from .pipeline import remove
 from .session.protocol import AnySession
 from .text import short
@@ -35,8 +35,8 @@ def remove_batch(
 
     While one picture is in the model, another is being prepared or finished. At most
     ``2 * workers`` pictures are held at a time, so the input may be endless. Each is copied
-    before the next is asked for: the input may hand out one object again and again, as
-    ``PIL.ImageSequence.Iterator`` and cameras do.
+    before the next is asked for, and files are read: the input may hand out one object or one
+    path again and again, as ``PIL.ImageSequence.Iterator`` and cameras do.
 
     Parameters
     ----------
@@ -121,10 +121,15 @@ def _detached(image: Picture) -> Picture:
         return bytes(image)
     if isinstance(image, np.ndarray):
         return image.copy()
+    if isinstance(image, (str, os.PathLike)):
+        try:
+            return read_file(image)
+        except ImageError:
+            return image  # whoever works on it says so, in its turn
     if isinstance(image, Image.Image):
         try:
             upright, _ = open_picture(image)  # a copy no longer knows how it is to be turned
         except ImageError:
-            return image  # whoever works on it says so, in its turn
+            return image
         return upright.copy() if upright is image else upright
     return image

@@ -15,6 +15,7 @@ from .errors import NotEnoughMemoryError, OptionError, RembgSessionsError
 from .imaging import mask
 from .imaging.foreground import EdgeColours, estimate_edge_colours
 from .imaging.levels import to_levels
+from .imaging.parts import check_pillow
 from .imaging.resample import resize, resize_alpha
 from .machine import free_memory
 from .matting.methods import Matte, MattingOptions, find_matte
@@ -122,6 +123,7 @@ def find_layers(
         If the model failed.
     NotEnoughMemoryError
     """
+    check_pillow(rgb)
     with enough_memory(rgb.size):
         small, sam_prompt = shrink(rgb, max_size, sam_prompt)
         layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)

@@ -34,14 +34,18 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 """Every variable that is read, and what it is for."""
 
+ADDRESSES = ("HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+"""Those of them that are addresses, and may hold a password."""
+
 
 def value(name: str) -> str | None:
     """Return what a variable of ``VARIABLES`` is set to; None if it is not set."""
     if name not in VARIABLES:
         return None
     # The rest of the world writes these in lower case, too, which wins.
-    lower = os.environ.get(name.lower()) if name.endswith("_PROXY") else None
-    return lower or os.environ.get(name)
+    names = [name.lower(), name] if name.endswith("_PROXY") else [name]
+    found = [os.environ.get(each) for each in names]
+    return next(filter(None, found), found[-1])
 
 
 def silence_onnxruntime() -> None:
@@ -65,6 +69,16 @@ def offline_reason() -> str | None:
         if (value(name) or "").upper() in ("1", "ON", "YES", "TRUE"):
             return f"{name} is set"
     return None
+
+
+def hub_settings(reason: str) -> list[str]:
+    """Return the variables that may have made huggingface_hub fail while it was imported.
+
+    Those whose value the reason quotes; else its address, where that is set; else all.
+    """
+    found = {name: text for name, text in os.environ.items() if name.startswith("HF_")}
+    quoted = [name for name, text in found.items() if repr(text) in reason]
+    return quoted or (["HF_ENDPOINT"] if "HF_ENDPOINT" in found else sorted(found))
 
 
 def proxies() -> list[str]:

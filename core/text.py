@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import reprlib
+import unicodedata
 
 LIMIT = 200
 """Characters that are quoted at most."""
 
 # In http://user:password@host, and in user:password@host, which proxies are set to as well. The
-# colon of C:\folder@1 is none of a password.
+# colon of C:\folder@1 is none of a password, and that of http://host:80/page@1 begins a port.
 _DRIVE = r"(?<=\b[A-Za-z]):\\"
-_PASSWORD = re.compile(rf"(?<=//)[^\s/?#]*@|[^\s/:@'\"(]+(?!{_DRIVE}):[^\s/@]+@")
+_PASSWORD = re.compile(
+    rf"(?<=//)[^\s/?#]*@|(?<=//)[^\s/?#@:]*:(?![0-9]*[/?#])[^\s@]*@"
+    rf"|[^\s/:@'\"(]+(?!{_DRIVE}):[^\s/@]+@"
+)
 
 
 _values = reprlib.Repr()
@@ -26,9 +30,34 @@ def short(value: object) -> str:
         return f"a value of type {type(value).__name__}"
 
 
+def visible(text: str, limit: int = 1000) -> str:
+    """Return a name with escapes such as ``\\x1b`` for what is not printable, long ones cut inside.
+
+    Unlike :func:`quotable`, it keeps names apart, so that a file can be found by it.
+    """
+    shown = "".join(char if _is_harmless(char) else repr(char)[1:-1] for char in text)
+    half = limit // 2
+    return shown if len(shown) <= limit else f"{shown[: half - 1]}…{shown[-half:]}"
+
+
+def _is_harmless(char: str) -> bool:
+    # spaces of every width: macOS puts a narrow one into the names of screenshots
+    return char.isprintable() or unicodedata.category(char) == "Zs"
+
+
 def without_passwords(text: str) -> str:
     """Return the text with ``***`` in place of the user and password of every address."""
     return _PASSWORD.sub("***@", text)
+
+
+def without_login(address: str) -> str:
+    """Return what is known to be an address with ``***`` in place of its user and password.
+
+    Unlike :func:`without_passwords`, it knows where they end, also where they hold a ``/``.
+    """
+    start, _, host = address.rpartition("@")
+    scheme = re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*://", start)
+    return f"{scheme[0] if scheme else ''}***@{host}" if "@" in address else address
 
 
 def quotable(text: str, limit: int = LIMIT) -> str:

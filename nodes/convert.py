@@ -16,6 +16,7 @@ from PIL import Image
 from ..core.errors import ImageError, OptionError
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.session.protocol import Layer
+from ..core.text import short
 
 
 def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
@@ -26,6 +27,7 @@ def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
     ImageError
         If it is not (B, H, W, 1, 3 or 4), is empty, or holds NaN or infinity.
     """
+    _check_tensor(image, name)
     if image.ndim == 3:
         image = image.unsqueeze(0)
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
@@ -62,6 +64,7 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
     ImageError
         If the number of masks fits neither 1 nor ``count``, or a value is NaN or infinite.
     """
+    _check_tensor(mask, name)
     mask = _plain(mask.detach().to("cpu", torch.float32))
     if mask.ndim != 3 or mask.numel() == 0:
         raise ImageError(
@@ -74,6 +77,11 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
         )
     _check_finite(mask, name)
     return mask.clamp(0, 1).expand(count, -1, -1)
+
+
+def _check_tensor(value: object, name: str) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise ImageError(f"The {name} is {short(value)}; connect an image or a mask of ComfyUI's.")
 
 
 def _plain(mask: torch.Tensor) -> torch.Tensor:
@@ -94,6 +102,34 @@ def one_per_mask(image: torch.Tensor, *masks: torch.Tensor | None) -> torch.Tens
     return (
         image.repeat_interleave(most // count, 0) if count > 1 else image.expand(most, -1, -1, -1)
     )
+
+
+def with_opacity(
+    image: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return checked images (B, H, W, 3 or 4), and what says what of them is seen.
+
+    That is the alpha channel, the mask, or the lower of the two: float32 (B, H, W), 0..1. Each
+    image is repeated for its masks, where there are several.
+
+    Raises
+    ------
+    ImageError
+        If there is neither, or one cannot be used.
+    """
+    image = check_image(image)
+    if mask is not None:
+        image = one_per_mask(image, mask)
+    count, height, width, channels = image.shape
+    if channels == 3 and mask is None:
+        raise ImageError(
+            "The image has no alpha and no mask is connected, so nothing says what its "
+            "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
+        )
+    alpha = image[..., 3].clamp(0, 1) if channels == 4 else torch.ones(1)
+    if mask is not None:
+        alpha = torch.minimum(alpha, check_mask(mask, count, height, width))
+    return image, alpha
 
 
 def _check_finite(tensor: torch.Tensor, name: str) -> None:

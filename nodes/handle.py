@@ -12,7 +12,7 @@ from PIL import Image
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.session.protocol import Layer
 from ..core.session.rembg_api import BaseSession
-from . import convert, host
+from . import convert, host, masks
 
 
 class SessionHandle:
@@ -40,12 +40,20 @@ class SessionHandle:
 
     @property
     def provider(self) -> str:
-        """Short name of the provider really used."""
-        return self.session.provider
+        """Short name of the provider really used; empty while the model is not in memory."""
+        return self.session.provider if self.session.is_open else ""
 
     def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
-        """See :meth:`BaseSession.predict_layers`."""
-        return self._ask(self.session.predict_layers, image, options)
+        """See :meth:`BaseSession.predict_layers`; what was found before is not found again."""
+        options = {name: value for name, value in options.items() if value is not None}
+        if self.cloth_category is not None:
+            options.setdefault("cloth_category", self.cloth_category)
+        return masks.remembered(
+            self.session,
+            image,
+            options,
+            lambda: self._ask(self.session.predict_layers, image, options),
+        )
 
     def predict(self, img: Image.Image, **options: Any) -> list[Image.Image]:
         """See :meth:`BaseSession.predict`."""
@@ -68,12 +76,12 @@ class SessionHandle:
         torch.Tensor
             float (B, H, W), 1 = foreground.
         """
-        masks = []
+        found = []
         for picture in convert.check_image(image).numpy():
             host.check_cancelled()
-            found = self.predict_layers(Image.fromarray(convert.to_levels(picture)))
-            masks.append(torch.from_numpy(np.maximum.reduce([layer.alpha for layer in found])))
-        return host.to_output(torch.stack(masks))
+            layers = self.predict_layers(Image.fromarray(convert.to_levels(picture)))
+            found.append(torch.from_numpy(np.maximum.reduce([layer.alpha for layer in layers])))
+        return host.to_output(torch.stack(found))
 
     def _ask(
         self, question: Callable[..., Any], image: Image.Image, options: dict[str, Any]

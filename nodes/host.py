@@ -18,11 +18,13 @@ from PIL import Image
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.runtime.providers import display_name
 from ..core.session.rembg_api import BaseSession
+from . import masks
 
 FOLDER = "rembg"
-# What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants
-# about 4 GB, U-2-Net's 320² about 0.4 GB.
-_BYTES_PER_PIXEL = 4096
+# What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants about
+# 4 GB; IS-Net's ran in 0.6 GB on an H200, and those of its kind are no larger.
+_BYTES_PER_PIXEL, _BYTES_PER_PIXEL_OF_LIGHT = 4096, 1024
+_LIGHT = ("u2net", "silueta", "isnet", "dis_custom", "ormbg", "modnet")
 
 try:
     import comfy.model_management as mm
@@ -274,6 +276,7 @@ class _SessionPatcher(ModelPatcher):
         session = self._find()
         if unpatch_all and session is not None:
             session.close()
+            masks.forget(session)
         return self.model
 
 
@@ -293,7 +296,9 @@ def load(session: BaseSession) -> None:
     registered = any(entry.model is patcher for entry in mm.current_loaded_models)
     if patcher.on_gpu or not (session.is_open and registered):
         height, width = session.spec.size_hw or (1024, 1024)
-        needed = height * width * _BYTES_PER_PIXEL if patcher.on_gpu else 0
+        light = session.spec.name.startswith(_LIGHT)
+        each = _BYTES_PER_PIXEL_OF_LIGHT if light else _BYTES_PER_PIXEL
+        needed = height * width * each if patcher.on_gpu else 0
         mm.load_models_gpu([patcher], memory_required=needed)
 
 

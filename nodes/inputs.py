@@ -6,6 +6,24 @@ from typing import Any
 
 from ..core.matting.methods import MattingOptions
 
+BACKGROUNDS = ("transparent", "colour")
+BACKGROUND = {
+    "background": (
+        list(BACKGROUNDS),
+        {
+            "default": BACKGROUNDS[0],
+            "tooltip": "transparent gives RGBA; colour gives RGB, which every node takes (VAE "
+            "Encode, for example).",
+        },
+    ),
+    "background_colour": (
+        "STRING",
+        {
+            "default": "#ffffff",
+            "tooltip": "With background = colour: #RGB, #RRGGBB, a name, or r,g,b.",
+        },
+    ),
+}
 GROW = (
     "INT",
     {
@@ -56,3 +74,8 @@ def matting_levels(before: str = "", **options: Any) -> dict[str, tuple[str, dic
 
 def _joined(before: str, text: str) -> str:
     return f"{before}{text[0].lower()}{text[1:]}" if before else text
+
+
+def given_prompt(sam_prompt: Any) -> Any:
+    """Return what a sam_prompt widget or link holds; None where it is empty."""
+    return (sam_prompt.strip() or None) if isinstance(sam_prompt, str) else sam_prompt

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
+from ..core.checks import flag
 from ..core.layers import Refinement, find_layers, refine_layer
 from . import convert, host
 from .cutout import limit
 from .handle import describe
-from .inputs import FEATHER, GROW
+from .inputs import FEATHER, GROW, given_prompt
 from .session import SESSION_SOCKET, SESSION_TOOLTIP, default_handle
 
 
@@ -87,6 +89,7 @@ class RemBGMask:
         sam_prompt: str = "",
     ) -> tuple[torch.Tensor]:
         pictures = convert.check_image(image).numpy()
+        invert = flag("invert", invert)
         session = convert.to_session(session if session is not None else default_handle())
         refinement = Refinement(
             threshold=threshold or None,
@@ -102,13 +105,13 @@ class RemBGMask:
         for done, picture in enumerate(pictures):
             host.check_cancelled()
             levels = convert.to_levels(picture)
-            rgb, prompt = Image.fromarray(levels), sam_prompt.strip() or None
-            for layer in find_layers(session, rgb, sam_prompt=prompt):
+            rgb = Image.fromarray(levels)
+            for layer in find_layers(session, rgb, sam_prompt=given_prompt(sam_prompt)):
                 layer = refine_layer(levels, layer, refinement)
                 warnings.append(layer.warning)
                 alpha = limit(layer.alpha, picture)
-                found.append(torch.from_numpy(1 - alpha if invert else alpha))
+                found.append(1 - alpha if invert else alpha)
             update(done + 1)
             milliseconds = 1000 * (time.perf_counter() - start)
             host.show_text(describe(session, milliseconds, done + 1, warnings))
-        return (host.to_output(torch.stack(found)),)
+        return (host.to_output(torch.from_numpy(np.stack(found))),)

@@ -27,6 +27,18 @@ from . import convert, host
 from .cutout import cut_out, limit
 from .inputs import matting_levels
 
+HINTS = {
+    "unknown": "where hair and edges are to be solved",
+    "keep": "what is certainly foreground",
+    "remove": "what is certainly background",
+}
+"""Inputs for what the user painted, and what each is for; see :func:`.trimap.paint`."""
+
+_CUTOUT = (
+    "The image is a cut-out: behind its edge nothing is left to solve alpha from. Connect the "
+    "picture that it was cut out of, and its mask"
+)
+
 # Longer side of previews, in pixels.
 _PREVIEW = 512
 
@@ -105,6 +117,16 @@ class RemBGAlphaMatting:
                         "tooltip": "Show trimap and matte under the node.",
                     },
                 ),
+                **{
+                    name: (
+                        "MASK",
+                        {
+                            "tooltip": f"Painted in the mask editor: {meaning}. Any brush; Load "
+                            "Image's mask fits as it is."
+                        },
+                    )
+                    for name, meaning in HINTS.items()
+                },
             },
         }
 
@@ -120,6 +142,9 @@ class RemBGAlphaMatting:
         trimap: torch.Tensor | None = None,
         vitmatte_model: str = VARIANTS[0],
         preview: bool = False,
+        unknown: torch.Tensor | None = None,
+        keep: torch.Tensor | None = None,
+        remove: torch.Tensor | None = None,
     ) -> Any:
         if mask is None and trimap is None:
             raise ImageError("Connect a mask, or a trimap.")
@@ -130,6 +155,12 @@ class RemBGAlphaMatting:
         drawn = None
         if trimap is not None:
             drawn = convert.check_masks(trimap, count, "trimap").numpy()
+        given = {"unknown": unknown, "keep": keep, "remove": remove}
+        hints = {
+            name: convert.check_mask(hint, count, height, width).numpy()
+            for name, hint in given.items()
+            if hint is not None
+        }
         if method == "pymatting":
             host.show_text("pymatting compiles for half a minute after an installation")
         options = MattingOptions(
@@ -156,6 +187,7 @@ class RemBGAlphaMatting:
                     levels,
                     None if masks is None else to_levels(masks[i]),
                     None if drawn is None else read_trimap(drawn[i], (height, width)),
+                    hints={name: hint[i] for name, hint in hints.items()},
                     options=options,
                     on_step=host.check_cancelled,
                 )
@@ -166,6 +198,8 @@ class RemBGAlphaMatting:
             trimaps[i] = matte.trimap
             if matte.warning:
                 warnings.append(matte.warning)
+            elif _is_cutout(picture, matte.trimap):
+                warnings.append(_CUTOUT)
             if preview:
                 previews += [_preview(matte.trimap), _preview(results[i, ..., 3])]
             update(i + 1)
@@ -179,6 +213,15 @@ class RemBGAlphaMatting:
         if preview:
             return {"ui": {"images": host.save_previews(previews)}, "result": outputs}
         return outputs
+
+
+def _is_cutout(picture: NDArray[np.float32], trimap: NDArray[np.float32]) -> bool:
+    """Whether there is one colour only behind the edge: that of a background removed already."""
+    if picture.shape[2] < 4:
+        return False
+    behind = picture[(picture[..., 3] == 0) & (trimap != 1), :3]
+    edge = picture[trimap == 0.5, 3]
+    return bool(edge.size and edge.min() == 0 and (behind == behind[:1]).all())
 
 
 def _open_model(name: str) -> VitMatte:

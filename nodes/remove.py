@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..core.checks import flag
 from ..core.errors import ImageError, OptionError
 from ..core.imaging.composite import parse_colour
 from ..core.layers import Refinement, find_layers, refine_layer
@@ -20,10 +21,9 @@ from . import convert, host
 from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe
-from .inputs import FEATHER, GROW, matting_levels
+from .inputs import BACKGROUND, BACKGROUNDS, FEATHER, GROW, given_prompt, matting_levels
 from .session import SESSION_SOCKET, SMALL_MODEL, choices, open_handle
 
-BACKGROUNDS = ("transparent", "colour")
 KEEP = ("foreground", "background")
 
 
@@ -85,21 +85,7 @@ class RemBGRemove:
                         "(no halo); original = as they were; naive = darkened, as rembg does.",
                     },
                 ),
-                "background": (
-                    list(BACKGROUNDS),
-                    {
-                        "default": BACKGROUNDS[0],
-                        "tooltip": "transparent gives RGBA; colour gives RGB, which every node "
-                        "takes (VAE Encode, for example).",
-                    },
-                ),
-                "background_colour": (
-                    "STRING",
-                    {
-                        "default": "#ffffff",
-                        "tooltip": "With background = colour: #RGB, #RRGGBB, a name, or r,g,b.",
-                    },
-                ),
+                **BACKGROUND,
                 "max_size": (
                     "INT",
                     {
@@ -191,6 +177,10 @@ class RemBGRemove:
         erode_size: int = 10,
         only_mask: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        only_mask, alpha_matting = (
+            flag("only_mask", only_mask),
+            flag("alpha_matting", alpha_matting),
+        )
         look = own_look(Look(background, background_colour, edge_colours, keep, grow, feather))
         for name, allowed in (
             ("background", BACKGROUNDS),
@@ -231,7 +221,7 @@ class RemBGRemove:
                 session,
                 Image.fromarray(levels),
                 max_size=max_size or None,
-                sam_prompt=sam_prompt.strip() or None,
+                sam_prompt=given_prompt(sam_prompt),
             )
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]

@@ -65,7 +65,8 @@ def open_handle(
     if has_file and not spec.custom:
         raise OptionError(
             f"{spec.name} has its own file. To use {custom_model}, choose u2net_custom, "
-            f"dis_custom or ben_custom as the model; else set custom_model to {_NO_FILE}."
+            "dis_custom, ben_custom or birefnet_custom as the model; else set custom_model to "
+            f"{_NO_FILE}."
         )
     if spec.custom and not has_file:
         raise OptionError(
@@ -138,7 +139,7 @@ class RemBGSession:
                     {
                         "default": _NO_FILE,
                         "tooltip": "Your own .onnx file from models/rembg, for the models "
-                        "u2net_custom, dis_custom and ben_custom.",
+                        "u2net_custom, dis_custom, ben_custom and birefnet_custom.",
                     },
                 ),
                 "cpu_fallback": (

@@ -57,6 +57,9 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (72, 96, 3), np.uint8)
 ALPHA = np.clip(np.add.outer(np.arange(72), np.arange(96)) / 120, 0, 1).astype(np.float32)
 
 
+BACKDROP = new_session("backdrop")
+
+
 def one_step(**options):
     layer = find_layers(Gradient(), Image.fromarray(IMAGE))[0]
     refine_layer(IMAGE, layer, Refinement(**options))
@@ -74,6 +77,17 @@ CALLS = {
     ),
     "get_model": (get_model, {"name": "u2net"}),
     "new_session": (new_session, {"model_name": "backdrop", **SETTINGS}),
+    "of_a_network": (
+        lambda **given: new_session(**{"model_name": "u2net_custom", **given}),
+        dict.fromkeys((*SETTINGS, "threads", "device_id", "runs_on", "optimization"))
+        | {"providers": "CPU", "cpu_fallback": True},
+    ),
+    "predict": (lambda **given: BACKDROP.predict(**given), {"img": Image.fromarray(IMAGE)}),
+    "predict_layers": (
+        lambda picture, **given: BACKDROP.predict_layers(picture, **given),
+        {"picture": Image.fromarray(IMAGE), "sam_prompt": None, "cloth_category": None},
+    ),
+    "process": (lambda picture: BACKDROP.process(picture), {"picture": Image.fromarray(IMAGE)}),
     "get_session": (get_session, {"model_name": "backdrop", **SETTINGS}),
     "find_layers": (find_layers, {"session": Gradient(), "rgb": Image.fromarray(IMAGE)}),
     "Refinement": (one_step, {field.name: field.default for field in fields(Refinement)}),

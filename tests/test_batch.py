@@ -131,6 +131,31 @@ def test_frames_of_an_animation(form):
     assert colours(found) == COLOURS
 
 
+def test_a_file_that_is_written_again(tmp_path):
+    path = tmp_path / "frame.png"
+
+    def camera():
+        for colour in COLOURS:
+            Image.new("RGB", (8, 8), colour).save(path)
+            yield path
+
+    results = list(remove_batch(camera(), Slow(), putalpha=True))
+    assert colours(results) == COLOURS
+    assert all(isinstance(result, Image.Image) for result in results)
+
+
+def test_files_that_are_gone_or_broken_are_named_in_their_turn(tmp_path):
+    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
+    Image.new("RGB", (8, 8), COLOURS[0]).save(good)
+    broken.write_bytes(b"no picture")
+    found = list(
+        remove_batch([good, tmp_path / "gone.png", str(broken), good], Whole(), on_error="yield")
+    )
+    assert isinstance(found[0], Image.Image) and isinstance(found[3], Image.Image)
+    assert "There is no file" in str(found[1]) and "gone.png" in str(found[1])
+    assert "broken.png' is not an image" in str(found[2])
+
+
 @pytest.mark.parametrize("kind", [np.asarray, lambda picture: memoryview(encode(picture, "BMP"))])
 def test_a_buffer_that_is_filled_again(kind):
     def camera():

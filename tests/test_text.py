@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from rembg_sessions.core.text import LIMIT, quotable, short, without_passwords
+from rembg_sessions.core.text import (
+    LIMIT,
+    quotable,
+    short,
+    visible,
+    without_login,
+    without_passwords,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,10 +35,31 @@ from rembg_sessions.core.text import LIMIT, quotable, short, without_passwords
         (r"me:\secret@host", "***@host"),
         (r"c:secret@host", "***@host"),
         (r"C:\x@1 by me:secret@host", r"C:\x@1 by ***@host"),
+        ("http://user:pa/ss@host", "http://***@host"),
+        ("http://user:pa?ss@host:80/x", "http://***@host:80/x"),
+        ("see http://u:p/a/s#s@host, or me@x", "see http://***@host, or me@x"),
+        ("http://host:80/x@1", "http://host:80/x@1"),
+        ("http://host:/x@1 or x", "http://host:/x@1 or x"),
     ],
 )
 def test_passwords_in_addresses(text, shown):
     assert without_passwords(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://user:pa/ss@127.0.0.1:1", "http://***@127.0.0.1:1"),
+        ("http://user:12/ss@host", "http://***@host"),
+        ("http://u:p@a/ss@host/x", "http://***@host/x"),
+        ("user:p//a@host:3128", "***@host:3128"),
+        ("socks5h://u@host", "socks5h://***@host"),
+        ("https://host:443/x", "https://host:443/x"),
+        ("", ""),
+    ],
+)
+def test_logins_of_addresses(address, shown):
+    assert without_login(address) == shown
 
 
 @pytest.mark.parametrize(
@@ -70,3 +98,23 @@ class Unshowable:
 )
 def test_values_are_shown_short(value, shown):
     assert re.fullmatch(shown, short(value)) and len(short(value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", ""),
+        ("a b é 字 🌵 'x' \\", "a b é 字 🌵 'x' \\"),
+        ("9\u202fPM\xa0\u3000", "9\u202fPM\xa0\u3000"),  # spaces
+        ("a\n\r\t\x1b[2J\x7f\x85\0", r"a\n\r\t\x1b[2J\x7f\x85\x00"),
+        ("\u202egnp\u200b\u2028\udcff", r"\u202egnp\u200b\u2028\udcff"),
+    ],
+)
+def test_names_are_shown_whole_and_steer_nothing(text, shown):
+    assert visible(text) == shown
+
+
+def test_long_names_are_cut_inside():
+    shown = visible("a" * 600 + "b" * 600)
+    assert len(shown) == 1000 and shown == f"{'a' * 499}…{'b' * 500}"
+    assert visible("a" * 1000) == "a" * 1000

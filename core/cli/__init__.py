@@ -16,12 +16,12 @@ from typing import Any
 
 from ..errors import RembgSessionsError
 from .arguments import parser
-from .terminal import say
+from .terminal import LogHandler, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if something failed, 2 for bad usage."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
     if (out := _stream()) is not None:  # a terminal may not know every letter of a name
         out.reconfigure(errors="backslashreplace")
     try:
@@ -30,8 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             _flush()  # at exit it would be too late to say what is wrong
     except OSError as error:
-        if not _reader_left(error):
-            say(f"error: {error}")
+        if error.filename is not None:
+            say(f"error: {error}. Check that it is there and who may use it.")
+        elif not _reader_left(error):
+            say(
+                f"error: Standard output cannot be written ({error.strerror or error}). Make room "
+                "there, or name another place."
+            )
         try:
             _flush()
         except OSError:  # it cannot be written: keep Python from complaining about that at exit
@@ -40,11 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         return options.run(options)
     except RembgSessionsError as error:
         say(f"error: {error}")
+        return 1
+    except MemoryError:
+        say("error: There is not enough memory. Close other programs, or give it less at once.")
         return 1
     except KeyboardInterrupt:
         say("Cancelled.")
@@ -63,7 +71,7 @@ def _stream() -> Any:
 
 
 def _reader_left(error: OSError) -> bool:
-    """Return whether an error says that nobody reads our output any more."""
-    # Windows says that an argument is not valid, and names no file
-    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    """Return whether an error that names no file says that nobody reads our output any more."""
+    # Windows says that an argument is not valid
+    on_windows = sys.platform == "win32" and error.errno == errno.EINVAL
     return isinstance(error, BrokenPipeError) or on_windows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from ..matting.methods import DEFAULT_METHOD, METHODS
 from ..pipeline import EDGE_COLOURS
@@ -12,8 +13,19 @@ from ..runtime.providers import AUTO, CHOICES
 from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
-from . import cutout, models
-from .terminal import show
+from ..text import visible
+from . import cutout, framing, models
+from .terminal import say, show
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in two lines; the usage, with every option, would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with a sentence."""
+        say(f"error: {visible(message)}")
+        say(f"`{self.prog} --help` tells what there is.")
+        raise SystemExit(2)
 
 
 class _Version(argparse.Action):
@@ -32,9 +44,7 @@ def _quality(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    root = argparse.ArgumentParser(
-        prog="rembg-sessions", description="Remove the background of pictures."
-    )
+    root = _Parser(prog="rembg-sessions", description="Remove the background of pictures.")
     root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -106,6 +116,8 @@ def parser() -> argparse.ArgumentParser:
     )
     mask.add_argument("--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, or r,g,b")
     mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+
+    framing.add_options(cut)
 
     hair = cut.add_argument_group("alpha matting, for hair and fur")
     hair.add_argument("--alpha-matting", action="store_true", help="refine the edge")

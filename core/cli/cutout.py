@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import OptionError
 from ..imaging.composite import parse_colour
@@ -16,9 +17,14 @@ from ..registry.lookup import get_model
 from ..registry.spec import Output
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
-from .jobs import STREAM, Job, folder_jobs, one_job
-from .output import check_format, write
-from .terminal import download_bar, say
+from ..text import visible
+from .framing import framing
+from .jobs import STREAM, Found, Job, folder_jobs, one_job
+from .output import check_format, remove_leftovers, write
+from .terminal import counted, download_bar, say
+
+_MOST_MEBIBYTES = 2048
+"""Of standard input, which may have no end."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,43 +36,76 @@ def run(options: argparse.Namespace) -> int:
         options.suffix = f".{options.suffix}"
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
+    options.framing = framing(options)  # the same
     opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
-    many = options.input != STREAM and Path(options.input).is_dir()
+    # Path's own raise where nobody may look
+    many = options.input != STREAM and os.path.isdir(options.input)  # noqa: PTH112
+    is_named = options.output != STREAM and not os.path.isdir(options.output)  # noqa: PTH112
+    suffix = Path(options.output).suffix if is_named and not many else options.suffix
     if not many:
+        if is_named:
+            _check_name(options.output)
         job = one_job(options.input, options.output, options.suffix, options.overwrite)
-        check_format(options.suffix if job.target == STREAM else Path(job.target).suffix, opaque)
+        check_format(suffix, opaque)
         session, options.vitmatte_model = _open_models(options)
         _cut_out(job, session, options)
         return 0
 
     if options.trimap is not None:
         raise OptionError("--trimap belongs to one picture; name a file as the input, no folder.")
-    if options.output == STREAM or Path(options.output).is_file():
-        raise OptionError(f"The input is a folder; {options.output} must be a folder, too.")
-    check_format(options.suffix, opaque)
+    if options.output == STREAM or os.path.isfile(options.output):  # noqa: PTH113
+        shown = visible(options.output)
+        raise OptionError(f"The input is a folder; {shown} must be a folder, too.")
+    check_format(suffix, opaque)
     source, target = Path(options.input), Path(options.output)
     found = folder_jobs(source, target, options.suffix, options.overwrite)
-    for remark in found.remarks():
+    remove_leftovers(found.folders)
+    for remark in (*found.remarks(), *found.failures):
         say(remark)
-    if not found.jobs:
-        say("Nothing is left to do." if found.kept else f"There are no pictures in {source}.")
+    if not found.jobs:  # then no model is opened
+        if found.failures:
+            return 1
+        if not found.kept:
+            say(f"There are no pictures in {visible(options.input)}.")
+        elif not found.outdated:
+            say("Nothing is left to do.")
         return 0 if found.kept else 1
-    return _cut_out_many(found.jobs, options)
+    return _cut_out_many(found, options)
 
 
-def _cut_out_many(jobs: list[Job], options: argparse.Namespace) -> int:
-    from tqdm import tqdm
+def _check_name(output: str) -> None:
+    """Raise OptionError where an output is no file's name, or has no suffix."""
+    shown = f"'{visible(output)}'"
+    if output.endswith(tuple(filter(None, (os.sep, os.altsep)))):
+        raise OptionError(f"There is no folder {shown}; make it, or name a file.")
+    if not Path(output).suffix:
+        raise OptionError(
+            f"The output {shown} is no folder that is there, and no name with a suffix that says "
+            "its format, as cutout.png is."
+        )
 
+
+def _cut_out_many(found: Found, options: argparse.Namespace) -> int:
     session, options.vitmatte_model = _open_models(options)
-    failed = 0
-    for job in tqdm(jobs, unit="picture"):
-        try:
-            _cut_out(job, session, options)
-        except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
-            failed += 1
-            tqdm.write(f"{job.source}: {error}", file=sys.stderr)
-    say(f"{len(jobs) - failed} cut out on {session.provider}, {failed} failed.")
+    failed = len(found.failures)
+    with counted(found.jobs, "picture") as jobs:
+        for job in jobs:
+            try:
+                found.check(job)
+                _cut_out(job, session, options)
+                found.add(job.target)
+            except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
+                failed += 1
+                say(_sentence(job.source, str(error) or type(error).__name__))
+    done = len(found.jobs) + len(found.failures) - failed
+    say(f"{done} cut out on {session.provider}, {failed} failed.")
     return 1 if failed else 0
+
+
+def _sentence(source: str, reason: str) -> str:
+    """Return what is wrong with a picture, with its name, once."""
+    shown = visible(source)
+    return reason if shown in reason else f"{shown}: {reason}"
 
 
 def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
@@ -155,6 +194,7 @@ def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
         max_size=options.max_size,
         sam_prompt=options.sam_prompt,
         cloth_category=options.cloth_category,
+        crop=options.framing or False,
     )
     write(result, job, options.suffix, quality=options.quality, overwrite=options.overwrite)
 
@@ -162,4 +202,21 @@ def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
 def _read_stream() -> bytes:
     if sys.stdin is None:
         raise OptionError("Standard input is closed; name a file instead of -.")
-    return sys.stdin.buffer.read()
+    chunks: list[bytes] = []
+    while chunk := _read_chunk(sys.stdin.buffer):
+        chunks.append(chunk)
+        if len(chunks) > _MOST_MEBIBYTES:  # it may never end
+            raise OptionError(
+                f"Standard input brings more than {_MOST_MEBIBYTES} MiB; is it a picture? Name a "
+                "file instead of -."
+            )
+    return b"".join(chunks)
+
+
+def _read_chunk(stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(1 << 20)
+    except OSError as error:  # it is a folder, or a disk that fails
+        raise OptionError(
+            f"Standard input cannot be read ({error.strerror or error}); name a file instead of -."
+        ) from error

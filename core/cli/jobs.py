@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..imaging.formats import UNREADABLE, readable_suffixes
+from ..text import visible
+from .names import is_outdated, is_short, output_names
 
 STREAM = "-"
+_MOST_NAMES = 9  # that a sentence lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +38,87 @@ class Found:
         What is to be cut out.
     kept
         How many outputs are there already.
+    outdated
+        Those outputs among them whose pictures came or changed later.
     left_out
         How many pictures of each suffix cannot be read.
     renamed
-        Inputs that share a name with another, and so keep their suffix in that of their output.
+        Inputs whose outputs have longer names, since others would have the short ones, too.
+    failures
+        Sentences on what cannot be cut out: folders that cannot be read, names that are taken.
+    folders
+        Where the outputs lie, or will.
     """
 
     jobs: list[Job] = field(default_factory=list[Job])
     kept: int = 0
+    outdated: list[str] = field(default_factory=list[str])
     left_out: Counter[str] = field(default_factory=Counter[str])
     renamed: list[str] = field(default_factory=list[str])
+    failures: list[str] = field(default_factory=list[str])
+    folders: set[Path] = field(default_factory=set[Path])
+    _taken: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+
+    def add(self, path: str | Path) -> None:
+        """Note that a file is an input, or an output of this run, which nothing may replace."""
+        with contextlib.suppress(OSError):  # it may have vanished, or lead nowhere
+            facts = Path(path).stat()
+            if facts.st_ino:  # some network disks tell no files apart
+                self._taken.add((facts.st_dev, facts.st_ino))
+
+    def is_taken(self, path: str | Path) -> bool:
+        """Return whether a file is an input, or an output of this run, by whatever name."""
+        try:
+            facts = Path(path).lstat()  # a link is replaced, not what it leads to
+        except OSError:
+            return False
+        return (facts.st_dev, facts.st_ino) in self._taken
+
+    def check(self, job: Job) -> None:
+        """Refuse to write an output over an input, or over that of another.
+
+        Names of two pictures may be one where the disk of the outputs ignores case.
+
+        Raises
+        ------
+        ImageError
+        """
+        if self.is_taken(job.target):
+            raise ImageError(
+                f"Its output {visible(job.target)} would be written over a picture of this run; "
+                "name another folder for the outputs."
+            )
 
     def remarks(self) -> list[str]:
         """Return sentences on what is not cut out, and on names."""
         said: list[str] = []
-        if self.kept:
-            outputs = "1 output exists" if self.kept == 1 else f"{self.kept} outputs exist"
-            said.append(f"{outputs} and are kept; add --overwrite to replace them.")
+        if self.kept == 1:
+            said.append("1 output exists and is kept; add --overwrite to replace it.")
+        elif self.kept:
+            said.append(f"{self.kept} outputs exist and are kept; add --overwrite to replace them.")
+        if len(self.outdated) == 1:
+            said.append(
+                f"Of these, {visible(self.outdated[0])} was made before its picture came or last "
+                "changed, and may show another: delete it, or add --overwrite."
+            )
+        elif self.outdated:
+            said.append(
+                f"Of these, {_list(self.outdated)} were made before their pictures came or last "
+                "changed, and may show others: delete them, or add --overwrite."
+            )
         for suffix, count in sorted(self.left_out.items()):
             said.append(f"{count} {suffix} left out: {UNREADABLE[suffix]}.")
         if self.renamed:
             said.append(
-                f"{', '.join(self.renamed)} differ by suffix only; their outputs keep the whole "
-                "name."
+                f"{_list(self.renamed)} would share the short names of their outputs; these have "
+                "the whole names of the pictures."
             )
         return said
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(visible, names[:_MOST_NAMES])) + more
 
 
 def one_job(source: str, target: str, suffix: str, overwrite: bool) -> Job:
@@ -70,22 +129,30 @@ def one_job(source: str, target: str, suffix: str, overwrite: bool) -> Job:
     OptionError, ImageError
         If there is no such file, or the output exists and may not be replaced.
     """
-    if source != STREAM and not Path(source).is_file():
-        raise ImageError(f"There is no file or folder {source}.")
-    if target != STREAM and Path(target).is_dir():
+    if source != STREAM:
+        shown = f"'{visible(source)}'"
+        try:
+            is_file = Path(source).is_file()
+        except ValueError:  # a null character, which no name has
+            is_file = False
+        except OSError as error:
+            reason = error.strerror or error
+            raise ImageError(f"{shown} cannot be read: {reason}. Check who may.") from error
+        if not is_file:
+            raise ImageError(f"There is no file or folder {shown}.")
+    if target != STREAM and os.path.isdir(target):  # noqa: PTH112 it raises
         if source == STREAM:
-            raise OptionError(f"{target} is a folder; name a file for the output.")
-        target = str(Path(target) / Path(source).with_suffix(suffix).name)
+            raise OptionError(f"{visible(target)} is a folder; name a file for the output.")
+        target = str(Path(target) / f"{Path(source).stem}{suffix}")
     if target != STREAM and os.path.lexists(target) and not overwrite:
-        raise OptionError(f"{target} exists; add --overwrite to replace it.")
+        raise OptionError(f"{visible(target)} exists; add --overwrite to replace it.")
     return Job(source, target)
 
 
 def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Found:
     """Return the jobs of a folder and those in it.
 
-    An output belongs to one input: pictures of a folder whose names differ by suffix only, or
-    only in the case of letters, go to outputs that have the whole name of the input in theirs.
+    See :func:`.names.output_names` for the names of the outputs.
 
     Raises
     ------
@@ -96,23 +163,30 @@ def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Fou
         raise OptionError("Input and output are the same folder; name another for the cut-outs.")
     found, readable = Found(), readable_suffixes()
     pictures: list[Path] = []
-    for path in sorted(_files(source, target)):
+    for path in sorted(_files(source, target, found.failures)):
         kind = path.suffix.lower()
         if kind in readable:
             pictures.append(path.relative_to(source))
+            found.add(path)
         elif kind in UNREADABLE:
             found.left_out[kind] += 1
-    stems = Counter(_key(path.with_suffix("")) for path in pictures)
-    for path in pictures:
-        shared = stems[_key(path.with_suffix(""))] > 1
-        if shared:
+    suffixes = {*readable, *UNREADABLE}
+    for path, name in output_names(pictures, suffix, suffixes).items():
+        output = target / name
+        found.folders.add(output.parent)
+        if not is_short(path, name) and Path(path.stem).suffix.lower() not in suffixes:
             found.renamed.append(str(path))
-        name = f"{path.name}{suffix}" if shared else f"{path.stem}{suffix}"
-        output = target / path.with_name(name)
-        if not overwrite and os.path.lexists(output):
+        if os.path.isdir(output) and not output.is_symlink():  # noqa: PTH112 it raises
+            found.failures.append(
+                f"{visible(str(source / path))} is not cut out: where its output belongs there is "
+                f"a folder, {visible(str(output))}. Rename one of them."
+            )
+        elif not overwrite and os.path.lexists(output) and not found.is_taken(output):
             found.kept += 1
-            continue
-        found.jobs.append(Job(str(source / path), str(output), str(target)))
+            if is_outdated(source / path, output):
+                found.outdated.append(str(output))
+        else:
+            found.jobs.append(Job(str(source / path), str(output), str(target)))
     return found
 
 
@@ -124,31 +198,52 @@ def same_folder(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
     except OSError:  # one of them is not there yet
-        return one.resolve() == other.resolve()
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _key(path: Path) -> str:
-    """Return what two names share that some file system takes for one."""
-    return unicodedata.normalize("NFC", str(path)).casefold()
+def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
+    """Yield what is no folder in a folder and those in it, also linked ones, each folder once.
 
+    By its own name, where it has one here, and by the same one each time. The output folder is
+    left out, and what macOS puts beside files on other disks.
 
-def _files(source: Path, target: Path) -> Iterator[Path]:
-    """Yield the files of a folder and those in it, also linked ones, each folder once.
-
-    The output folder is left out, and what macOS puts beside files on other disks.
+    Parameters
+    ----------
+    unread
+        Takes sentences on folders that cannot be read.
     """
-    seen: set[Path] = set()
-    folders = [source]
-    while folders:
-        folder = folders.pop()
-        real = folder.resolve()
+    seen: set[str] = set()
+    folders, links = [source], list[Path]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
+        real = os.path.realpath(folder)
         if real in seen or same_folder(folder, target):
             continue
         seen.add(real)
-        for path in folder.iterdir():
-            if path.name.startswith("._"):
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            reason = error.strerror or error
+            unread.append(
+                f"{visible(str(folder))} cannot be read: {reason}. Check who may; its pictures are "
+                "left out."
+            )
+            continue
+        for entry in found:
+            if entry.name.startswith("._"):
                 continue
-            if path.is_dir():
-                folders.append(path)
-            elif path.is_file():
+            path = folder / entry.name
+            if not _is_folder(entry):
                 yield path
+            elif entry.is_symlink():
+                links.append(path)
+            else:
+                folders.append(path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, or to where nobody may look
+        return False

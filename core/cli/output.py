@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import os
 import re
 import sys
+import time
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,12 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ImageError, OptionError
+from ..imaging.formats import WRITTEN, is_written
+from ..imaging.profile import without_profile
+from ..text import visible
 from ..weights.filesystem import is_too_long, remove, replace
 from .jobs import STREAM, Job, same_folder
 
-# Formats that keep an alpha channel; the others need --bgcolor or --only-mask.
-_WITH_ALPHA = (".png", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".tga")
 # How formats that lose something are written: with as little loss as they can, unless a quality
 # is asked for.
 _BEST: dict[str, dict[str, Any]] = {
@@ -25,6 +30,11 @@ _BEST: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
+_LIST = ", ".join(WRITTEN)
+_LONGEST_SUFFIX = 40
+
+_PART = re.compile(r"\.rembg-[0-9a-f]{16}\.part")
+_DAY = 86400.0
 
 
 def check_format(suffix: str, opaque: bool) -> None:
@@ -35,10 +45,13 @@ def check_format(suffix: str, opaque: bool) -> None:
     OptionError
     """
     suffix = suffix.lower()
-    known = Image.registered_extensions().get(suffix) in Image.SAVE
-    if not known or not re.fullmatch(r"\.\w+", suffix) or suffix == ".ico":
-        raise OptionError(f"{suffix!r} is not an image format; use for example .png.")
-    if suffix not in _WITH_ALPHA and not opaque:
+    if suffix not in WRITTEN:
+        shown = visible(suffix, _LONGEST_SUFFIX)
+        raise OptionError(f"'{shown}' is not an image format here; use one of {_LIST}.")
+    row = WRITTEN[suffix]
+    if not is_written(suffix):
+        raise OptionError(f"The installed Pillow writes no {row.format}; update it, or use .png.")
+    if not row.alpha and not opaque:
         raise OptionError(
             f"{suffix} keeps no transparency. Write .png or .webp, or give an opaque --bgcolor."
         )
@@ -56,12 +69,12 @@ def write(
     quality
         1 to 100, of formats that may lose something; None loses as little as they can.
     overwrite
-        Whether a link may lead out of the folder of the outputs.
+        Whether a file may be replaced, and a link may lead out of the folder of the outputs.
 
     Raises
     ------
     ImageError
-        If the format cannot hold the picture, or the file cannot have its name.
+        If the format cannot hold the picture, or the file cannot be written.
     """
     to_stream = job.target == STREAM
     data = _encoded(picture, suffix if to_stream else Path(job.target).suffix, quality)
@@ -71,29 +84,54 @@ def write(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    path = Path(job.target)
+    path, shown = Path(job.target), visible(job.target)
     if job.within and not overwrite:
-        real = path.parent.resolve()
+        real = Path(os.path.realpath(path.parent))
         if not any(same_folder(folder, Path(job.within)) for folder in (real, *real.parents)):
             raise ImageError(
-                f"{path} leads through a link to {real}, outside the output folder; add "
-                "--overwrite to write there."
+                f"{shown} leads through a link to {visible(str(real))}, outside the output "
+                "folder; add --overwrite to write there."
             )
+    if not overwrite and os.path.lexists(path):  # since the run began
+        raise ImageError(f"{shown} exists by now; add --overwrite to replace it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, data)
     except OSError as error:
         if is_too_long(error, path):
             raise ImageError(
-                f"The name of {path} is too long for its disk; rename it, or name a folder with a "
-                "shorter path."
+                f"The name of {shown} is too long for its disk; rename it, or name a folder with "
+                "a shorter path."
             ) from error
-        if isinstance(error, PermissionError):
+        barrier = next((each for each in path.parents if os.path.lexists(each)), path)
+        if not os.path.isdir(barrier):  # noqa: PTH112 it raises
             raise ImageError(
-                f"{path} cannot be written ({error.strerror}). Name another output, or make "
-                f"{path.parent} writable."
+                f"{shown} cannot be written: {visible(str(barrier))} is no folder. Remove or "
+                "rename that, or name another output."
             ) from error
-        raise
+        reason = f"{shown} cannot be written ({error.strerror or error}). Name another output"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ImageError(f"{reason}, or make room on this disk.") from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            folder = visible(str(path.parent))
+            raise ImageError(f"{reason}, or make {folder} writable.") from error
+        raise ImageError(f"{reason}.") from error
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove what killed runs left in folders, where the next run will not write over it.
+
+    Nobody writes a day at one file, so that those are nobody's whose last change was before.
+    """
+    for folder in folders:
+        # what cannot be looked at or removed harms nobody
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if not _PART.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                    continue
+                with contextlib.suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY:
+                        Path(entry).unlink()
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -112,18 +150,24 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
-    suffix = suffix.lower()
-    kind = Image.registered_extensions()[suffix]
+    row = WRITTEN[suffix.lower()]
+    profile = picture.info.get("icc_profile")
     said = {name: picture.info[name] for name in ("icc_profile", "dpi") if name in picture.info}
-    if suffix not in _WITH_ALPHA and picture.mode == "RGBA":
+    if not row.dpi:
+        said.pop("dpi", None)
+    if not row.profile:
+        said.pop("icc_profile", None)
+    if (not row.alpha and picture.mode == "RGBA") or (not row.grey and picture.mode == "L"):
         picture = picture.convert("RGB")
-    lossy = dict(_BEST.get(kind, {}))
+    if profile and not row.profile and picture.mode in ("RGB", "RGBA"):
+        picture = without_profile(picture, profile)
+    lossy = dict(_BEST.get(row.format, {}))
     if quality is not None and lossy:
         lossy.pop("lossless", None)
         lossy["quality"] = quality
     buffer = BytesIO()
     try:
-        picture.save(buffer, kind, **lossy, **said)
+        picture.save(buffer, row.format, **lossy, **said)
     except (OSError, ValueError) as error:  # WebP ends at 16383 pixels, for example
-        raise ImageError(f"The result cannot be written as {kind}: {error}.") from error
+        raise ImageError(f"The result cannot be written as {row.format}: {error}.") from error
     return buffer.getvalue()

@@ -1,13 +1,52 @@
-"""What the shell shows: sentences on standard error, and the bar of a download."""
+"""What the shell shows: sentences on standard error, and bars that tell how far it is."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import OptionError
+from ..text import visible
+
+_LONGEST_LINE = 2000
+
+Item = TypeVar("Item")
+_bars: list[Any] = []  # those that are drawn at the moment
+
+
+class _StandardError:
+    """Standard error, whose failures stop nothing: there is nobody to be told of them."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr is not None:
+                sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+_error = _StandardError()
+
+
+class LogHandler(logging.Handler):
+    """Says what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say a message."""
+        try:
+            say(f"{record.levelname}: {record.getMessage()}")
+        except Exception:  # of a library that logs what cannot be shown
+            self.handleError(record)
 
 
 def show(text: str) -> None:
@@ -24,16 +63,34 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Write a sentence for the user, apart from what is piped on."""
-    if sys.stderr is not None:
-        sys.stderr.write(text + "\n")
+    """Write a sentence for the user, apart from what is piped on.
+
+    Whatever a file or an argument is called, it steers no terminal and fills no screen.
+    """
+    for bar in _bars:
+        bar.clear()
+    lines = (visible(line, _LONGEST_LINE) for line in text.split("\n"))
+    _error.write("\n".join(lines) + "\n")
+    for bar in _bars:
+        bar.refresh()
+
+
+@contextmanager
+def counted(items: Iterable[Item], unit: str) -> Generator[Iterable[Item]]:
+    """Yield an iterable of the items that draws a bar of how many are done."""
+    bar = _bar(items, unit=unit)
+    _bars.append(bar)
+    try:
+        yield bar
+    finally:
+        _bars.remove(bar)
+        bar.close()
 
 
 @contextmanager
 def download_bar() -> Generator[Callable[[int, int], None]]:
     """Yield a callback (bytes done, bytes total) that draws a bar while a download runs."""
-    from tqdm import tqdm
-
+    _tqdm()  # it may refuse to be imported
     bar: Any = None
 
     def on_progress(done: int, total: int) -> None:
@@ -41,7 +98,7 @@ def download_bar() -> Generator[Callable[[int, int], None]]:
         if bar is None or bar.total != (total or None):  # the first, or the next file
             if bar is not None:
                 bar.close()
-            bar = tqdm(total=total or None, unit="B", unit_scale=True, desc="downloading")
+            bar = _bar(total=total or None, unit="B", unit_scale=True, desc="downloading")
         bar.update(done - bar.n)
 
     try:
@@ -49,3 +106,18 @@ def download_bar() -> Generator[Callable[[int, int], None]]:
     finally:
         if bar is not None:
             bar.close()
+
+
+def _bar(items: Any = None, **options: Any) -> Any:
+    return _tqdm()(items, file=_error, dynamic_ncols=True, **options)
+
+
+def _tqdm() -> Any:
+    try:
+        from tqdm import tqdm
+    except ValueError as error:  # it reads its settings when it is imported
+        raise OptionError(
+            f"tqdm, which draws the bars, does not take what a variable is set to whose name "
+            f"begins with TQDM_: {error}. Unset it."
+        ) from error
+    return tqdm

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageOps
 from ..checks import one_of
 from ..errors import OptionError
 from ..text import short
-from .foreground import EdgeColours, estimate_edge_colours
+from .foreground import EdgeColours
 from .levels import alpha_to_levels
 from .rows import CACHED, cached_rows, map_rows
 
@@ -64,12 +64,6 @@ def original_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
     return cutout
 
 
-def estimated_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Cut out with estimated foreground colours: RGBA, straight, black where alpha is 0."""
-    pixels, alpha = np.asarray(image), np.asarray(mask, np.float32) / np.float32(255)
-    return cut_out(pixels, alpha, estimate_edge_colours(pixels, alpha))
-
-
 def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColours) -> Image.Image:
     """Cut out with foreground colours.
 
@@ -107,13 +101,6 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColo
 
     map_rows(colour, len(edge.pixels), len(edge.pixels), CACHED)
     return Image.fromarray(cutout)
-
-
-def coloured_cutout(foreground: NDArray[np.uint8], mask: Image.Image) -> Image.Image:
-    """Join foreground colours (H, W, 3) and a mask to a straight RGBA cut-out."""
-    cutout = Image.fromarray(foreground).convert("RGBA")
-    cutout.putalpha(mask)
-    return cutout
 
 
 def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:

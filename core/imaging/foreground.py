@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .expected import BLOCK, SKIP, Guess, expect
 from .levels import OPAQUE, VISIBLE
 from .rows import CACHED, map_rows
 
-# Side in pixels of the finest averaging block, and the step between the pixels that are averaged.
-# Finer blocks cost time and come out worse: on hair their few certain pixels are noisy.
-_BLOCK = 8
-_SKIP = 4
+Channels = list[NDArray[np.float32]]
+
 # Pixels around the soft edges in which certain colours are looked for.
 _MARGIN = 64
-# A block counts as known when at least this much of its area is.
-_KNOWN = 0.5
-# The weight of a pixel is its certainty, alpha or 1 − alpha, to this power: certain pixels say
-# far more about a colour than mixed ones.
-_CERTAINTY = 16
-# Variances in squared levels: of the most even surface, of an image's noise, and of a colour
-# about which nothing is known.
-_LEAST = 3
+# Variance of an image's noise, in squared levels.
 _NOISE = 1
-_MIXED = 64**2
-# A colour may differ from the expected one by so many standard deviations plus so many levels;
-# beyond that it is alpha that is wrong. For masks, and for alpha that was solved from the colours.
-_FARTHEST = {False: (2, 8), True: (3, 16)}
+# In a cut-out with a mask, a colour that differs from the expected one by more than so many
+# standard deviations plus so many levels may be the background's: the mask may be too wide. That
+# is beyond 95 % of what scatters as expected, and beyond what JPEG and averages in 8 bits add.
+_DEVIATIONS, _SLACK = 2, 8
+# Edges that were sharpened overshoot by so much of their contrast: by 0.2 to 0.34 after an unsharp
+# mask of 2 px and 100 to 150 % on an edge as soft as a camera's (Gaussian, 0.5 to 0.7 px). With
+# less, what is brighter than the background beside a dark subject stays as a rim.
+_OVERSHOOT = 0.3
+# A mask's alpha is doubted down to the lowest value so many pixels away. With 2, a dark subject
+# whose mask is 3 px too wide keeps more of a light rim; with 4, a fifth more of the nearly opaque
+# pixels of photos have colours that no background explains.
+_REACH = 3
 # The work of a soft pixel, in simple operations.
 _WORK = 16
 
@@ -62,11 +63,15 @@ def estimate_edge_colours(
         F = F̂ + α σF² / (α² σF² + (1−α)² σB² + σI²) · r
 
     This is the maximum of a Gaussian posterior with fixed α. Over an even background, whose
-    colour is known, F comes out exactly; an even subject keeps its colour. The change is
-    limited to two or three standard deviations: where it would be greater, α is wrong (masks
-    of networks are, by pixels), and F would take on the colour of the background, a halo.
-    The multi-level method shares r equally and then smooths F; on composites with known F
-    (``tests/bench/matting.py``) its colours are farther off, and it needs a compiler.
+    colour is known, F comes out exactly; an even subject keeps its colour. F is held to what
+    some background between black and white explains, 255 − (255 − I)/α ≤ F ≤ I/α: what is
+    nearly opaque keeps the picture's colour.
+
+    The alpha of a mask may be wrong, by pixels; where it is too great, F takes on the colour of
+    the background, a halo. :func:`_hold_back` says where, and keeps F near F̂ there.
+
+    The multi-level method shares r equally and then smooths F; it needs a compiler.
+    ``tests/bench/edges.py`` compares them.
 
     Parameters
     ----------
@@ -100,21 +105,20 @@ def estimate_edge_colours(
         columns = pixels[first:last] % width
         return int(columns.min()), int(columns.max())
 
-    # only the soft pixels and their surroundings are needed, and every _SKIP-th pixel of these
+    # only the soft pixels and their surroundings are needed, and every SKIP-th pixel of these
     # gives as good an average as all
     lefts, rights = zip(*map_rows(ends, len(pixels), len(pixels), CACHED), strict=True)
     top, left = max(0, int(pixels[0]) // width - _MARGIN), max(0, min(lefts) - _MARGIN)
-    near_y = slice(top, int(pixels[-1]) // width + 1 + _MARGIN, _SKIP)
-    near_x = slice(left, max(rights) + 1 + _MARGIN, _SKIP)
+    near_y = slice(top, int(pixels[-1]) // width + 1 + _MARGIN, SKIP)
+    near_x = slice(left, max(rights) + 1 + _MARGIN, SKIP)
     picture = Image.fromarray(np.ascontiguousarray(image[near_y, near_x]))
     weight = Image.fromarray((alpha[near_y, near_x] * 255 + 0.5).astype(np.uint8))
-    f = _expect(picture, weight)
-    b = _expect(picture, weight.point([255 - level for level in range(256)]))
+    f = expect(picture, weight)
+    b = expect(picture, weight.point([255 - level for level in range(256)]))
     # averages are interpolated to half blocks, of which the nearest is exact enough
-    half = _BLOCK // 2
-    fine_width = 2 * -(-picture.width * _SKIP // _BLOCK)
+    half = BLOCK // 2
+    fine_width = 2 * -(-picture.width * SKIP // BLOCK)
     levels, alphas = image.reshape(-1, 3), alpha.reshape(-1)
-    deviations, slack = _FARTHEST[solved]
     result = np.empty((len(pixels), 3), np.float32)
 
     def colour(first: int, last: int) -> None:
@@ -123,121 +127,165 @@ def estimate_edge_colours(
         nearest = (rows - top) // half * fine_width + (columns - left) // half
         # channel by channel: numpy is slow where the last axis is short
         own = list(np.take(levels, at, axis=0).T.astype(np.float32, order="C"))
-        near_f, spread_f = f.look_up(nearest, own)
-        near_b, spread_b = b.look_up(nearest, own)
+        front, back = f.look_up(nearest, own), b.look_up(nearest, own)
         a = np.take(alphas, at)
-        share = a * spread_f
-        share /= a * share + (1 - a) ** 2 * spread_b + _NOISE
-        farthest = deviations * np.sqrt(spread_f) + np.float32(slack)
-        for channel, (seen, front, back) in enumerate(zip(own, near_f, near_b, strict=True)):
-            change = (seen - back + a * (back - front)) * share  # seen − αF̂ − (1−α)B̂
-            np.clip(change, -farthest, farthest, out=change)
-            change += front
-            np.clip(change, 0, 255, out=result[first:last, channel])
+        found = _most_probable(own, a, front, back)
+        if not solved:
+            _hold_back(found, own, a, front, back, lambda some: _lowest_near(alpha, at[some]))
+        for channel, values in enumerate(found):
+            result[first:last, channel] = values
 
     # in blocks: a picture that is soft all over would take a hundred bytes for each pixel
     map_rows(colour, len(pixels), _WORK * len(pixels), CACHED)
     return EdgeColours(pixels, result)
 
 
-class _Expected(NamedTuple):
-    """Colours expected in half blocks; their deviation, and what is added to their variance."""
-
-    fine: NDArray[np.float32] | None
-    more: float
-
-    def look_up(
-        self, nearest: NDArray[np.intp], own: list[NDArray[np.float32]]
-    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-        """Return the expected red, green and blue, (N,) each, and their variance."""
-        if self.fine is None:
-            return own, np.full(len(nearest), _MIXED, np.float32)  # nothing better is known
-        *found, deviation = np.take(self.fine, nearest, axis=0).T.copy()
-        return found, deviation**2 + np.float32(self.more)
-
-
-def _expect(picture: Image.Image, weight: Image.Image) -> _Expected:
-    """Average the colours of one side, where ``weight`` is high."""
-    highest = int(np.asarray(weight).max())
-    if highest == 0:
-        return _Expected(None, _MIXED)
-    # relative to the most certain pixel there is, so that a faint subject has colours, too
-    certainty = [min(level / highest, 1) ** _CERTAINTY for level in range(256)]
-    blocks = _average(picture, weight.point([round(255 * share) for share in certainty]))
-    fine = _upsample(blocks, 2 * blocks.shape[0], 2 * blocks.shape[1])
-    # the less certain that pixel, the more its colour is mixed with the other side's
-    return _Expected(fine.reshape(-1, 4), _LEAST + _MIXED * (1 - highest / 255))
+def _most_probable(
+    own: Channels, alpha: NDArray[np.float32], front: Guess, back: Guess
+) -> Channels:
+    """Return the most probable foregrounds, of those that obey the compositing equation."""
+    share = alpha * front.variance
+    share /= alpha * share + (1 - alpha) ** 2 * back.variance + _NOISE
+    per_alpha = 1 / alpha
+    room = 255 * (per_alpha - 1)
+    found: Channels = []
+    for seen, f, b in zip(own, front.colours, back.colours, strict=True):
+        colour = b - f
+        colour *= alpha
+        colour += seen
+        colour -= b  # I − αF̂ − (1−α)B̂
+        colour *= share
+        colour += f
+        # I/α, with black behind, and less than that by (1−α)/α · 255, with white
+        highest = seen * per_alpha
+        np.minimum(colour, highest, out=colour)
+        highest -= room
+        np.maximum(colour, highest, out=colour)
+        found.append(np.clip(colour, 0, 255, out=colour))
+    return found
 
 
-def _average(picture: Image.Image, weight: Image.Image) -> NDArray[np.float32]:
-    """Average the colours by weight in blocks of ``_BLOCK``, filling blocks of no weight.
+def _hold_back(
+    found: Channels,
+    own: Channels,
+    alpha: NDArray[np.float32],
+    front: Guess,
+    back: Guess,
+    lowest_near: Callable[[NDArray[np.intp]], NDArray[np.float32]],
+) -> None:
+    """Take out of the colours what is the background's where a mask is too wide.
 
-    Returns float32 (ceil(H / _BLOCK), ceil(W / _BLOCK), 4), 0..255: red, green, blue, and
-    their standard deviation.
+    Let m be by how much a colour J is off the expected F̂, in its farthest channel. Nothing is
+    done up to m = far, two standard deviations and some levels. Beyond, F = F̂ + k (J − F̂), with
+    one k for all channels, since each by itself would change the hue. k is 1 unless two things
+    are so:
+
+    - The surroundings allow that alpha is too great. Let a be the lowest alpha near the pixel
+      and k₀ = far / m: then at least k₀ + (1 − k₀) a is kept, and what the compositing equation
+      would demand if alpha were a. So inside a subject, where a is 1, F = J.
+    - The pixel looks like it. If alpha is too great by δ, then r = δ (B̂ − F̂) but for scatter.
+      For the δ that comes nearest, of 0..α,
+
+        χ² = |r − δ (B̂ − F̂)|² / ((α−δ)² σF² + (1−α+δ)² σB² + σI² + s² |B̂ − F̂|² / 3)
+
+      says how badly it does, where s is how far sharpened edges overshoot. Of 1 − k, only
+      1 / (1 + χ²) is left: highlights, outlines and patterns lead elsewhere than to the
+      background, and stay.
+
+    Parameters
+    ----------
+    found
+        J, changed in place.
+    own
+        The picture's colours I.
+    alpha
+        float32 (N,), > 0..1.
+    front, back
+        F̂ and σF², B̂ and σB².
+    lowest_near
+        Returns the lowest alpha around some of the N pixels.
     """
-    w = np.asarray(weight, np.float32)[..., None]
-    colours = np.asarray(picture, np.float32)
-    sums = np.concatenate([colours, np.einsum("hwc,hwc->hw", colours, colours)[..., None]], 2)
-    sums *= w
-    for _ in range((_BLOCK // _SKIP).bit_length() - 1):
-        sums, w = _sum_quads(sums), _sum_quads(w)
-    sums /= np.maximum(w, 1)
-    w /= np.float32(255 * (_BLOCK // _SKIP) ** 2)
-    return _pull_push(_describe(sums), w)
+    most = np.zeros_like(alpha)
+    for colour, f in zip(found, front.colours, strict=True):
+        np.maximum(most, np.abs(colour - f), out=most)
+    far = _DEVIATIONS * np.sqrt(front.variance) + np.float32(_SLACK)
+    at = np.flatnonzero(most > far)
+    if len(at) == 0:
+        return
+    own, alpha, front, back = [seen[at] for seen in own], alpha[at], front.of(at), back.of(at)
+    change: Channels = [colour[at] - f for colour, f in zip(found, front.colours, strict=True)]
+    least = lowest_near(at)
+    kept: NDArray[np.float32] = far[at] / most[at]
+    kept += (1 - kept) * least
+    np.maximum(kept, _demanded(own, least, front.colours, change), out=kept)
+    chi = _unlike_background(own, alpha, front, back)
+    # 1 − (1 − k) / (1 + χ²)
+    kept += chi
+    kept /= 1 + chi
+    np.minimum(kept, 1, out=kept)
+    for colour, f, each in zip(found, front.colours, change, strict=True):
+        colour[at] = f + kept * each
 
 
-def _describe(means: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn the means of (R, G, B, R²+G²+B²), in place, into (R, G, B, standard deviation)."""
-    squares = np.einsum("hwc,hwc->hw", means[..., :3], means[..., :3])
-    means[..., 3] = np.sqrt(np.maximum(means[..., 3] - squares, 0) / 3)
-    return means
+def _demanded(
+    own: Channels, alpha: NDArray[np.float32], front: Channels, change: Channels
+) -> NDArray[np.float32]:
+    """Return how much of the changes from F̂ the compositing equation demands, 0..1."""
+    per_alpha = 1 / np.maximum(alpha, np.float32(VISIBLE))
+    room = 255 * (per_alpha - 1)
+    most = np.zeros(len(alpha), np.float32)
+    for seen, f, each in zip(own, front, change, strict=True):
+        highest = seen * per_alpha
+        beyond = np.maximum(f - highest, highest - room - f)
+        # a channel that does not change obeys as it is
+        beyond /= np.maximum(np.abs(each), np.float32(1e-3))
+        np.maximum(most, beyond, out=most)
+    most *= alpha >= VISIBLE  # what is not seen may have any colour
+    return np.minimum(most, 1, out=most)
 
 
-def _pull_push(colours: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill what has little weight from ever coarser weighted averages.
-
-    ``colours`` is (h, w, 4), see :func:`_average`, ``weight`` (h, w, 1), 0..1.
-
-    The same idea as :func:`.pyramid.fill`, but here the deviation is computed anew from moments
-    at each size, and sizes are doubled in 8 bits. In floats, edge colours would change by up to 31
-    levels (0.6 on average) and be no better on composites with known F, for 11 % of the time at
-    1024² and 3 % at 4096². With the moments themselves in :func:`.pyramid.fill`, the error on the
-    lemur, whose colours are known, is 1.98 levels instead of 1.91, though 5.6 instead of 6.8 on
-    cut-outs of photos, whose colours are only assumed.
-    """
-    height, width = weight.shape[:2]
-    if max(height, width) == 1:
-        return colours
-    sums = colours.copy()
-    sums[..., 3] = 3 * colours[..., 3] ** 2
-    sums[..., 3] += np.einsum("hwc,hwc->hw", colours[..., :3], colours[..., :3])
-    total = _sum_quads(weight)
-    means = _sum_quads(sums * weight)
-    means /= np.maximum(total, np.float32(1e-6))
-    coarse = _pull_push(_describe(means), np.minimum(total, 1))
-    share: NDArray[np.float32] = np.minimum(weight / np.float32(_KNOWN), 1)
-    filled = share * colours
-    filled += (1 - share) * _upsample(coarse, height, width)
-    return filled
+def _unlike_background(
+    own: Channels, alpha: NDArray[np.float32], front: Guess, back: Guess
+) -> NDArray[np.float32]:
+    """Return χ²: how badly more of the background explains the pixels."""
+    ways: Channels = []
+    rests: Channels = []
+    for seen, f, b in zip(own, front.colours, back.colours, strict=True):
+        way: NDArray[np.float32] = b - f
+        rest = alpha * way
+        rest += seen
+        rest -= b  # r = I − αF̂ − (1−α)B̂
+        ways.append(way)
+        rests.append(rest)
+    contrast = _dot(ways, ways)
+    excess = np.clip(_dot(rests, ways) / np.maximum(contrast, 1), 0, alpha)
+    for rest, way in zip(rests, ways, strict=True):
+        rest -= excess * way
+    true = alpha - excess
+    expected = true**2 * front.variance + (1 - true) ** 2 * back.variance + _NOISE
+    expected += np.float32(_OVERSHOOT**2 / 3) * contrast  # mean of three channels
+    chi = _dot(rests, rests)
+    chi /= expected
+    return chi
 
 
-def _sum_quads(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum blocks of 2×2; an odd last row or column stands alone."""
-    height, width = values.shape[:2]
-    rows: NDArray[np.float32] = values[: height // 2 * 2 : 2] + values[1::2]
-    if height % 2:
-        rows = np.concatenate([rows, values[-1:]])
-    columns: NDArray[np.float32] = rows[:, : width // 2 * 2 : 2] + rows[:, 1::2]
-    if width % 2:
-        columns = np.concatenate([columns, rows[:, -1:]], axis=1)
-    return columns
+def _dot(x: Channels, y: Channels) -> NDArray[np.float32]:
+    """Return the scalar products (N,) of colours."""
+    total = x[0] * y[0]
+    total += x[1] * y[1]
+    total += x[2] * y[2]
+    return total
 
 
-def _upsample(coarse: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    # 8 bit is enough for a first guess, and lets Pillow take the four channels at once; it
-    # would multiply RGBA by its alpha, and leaves the inks of CMYK alone
-    levels = (coarse + 0.5).astype(np.uint8)
-    picture = Image.frombytes("CMYK", levels.shape[1::-1], levels.tobytes())
-    box = (0, 0, width / 2, height / 2)
-    fine = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(fine, np.float32)
+def _lowest_near(alpha: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return the lowest alpha at pixels, flat indices, and at eight others around each."""
+    height, width = alpha.shape
+    flat = alpha.reshape(-1)
+    rows, columns = np.divmod(pixels, width)
+    least = np.take(flat, pixels)
+    for down in (-_REACH, 0, _REACH):
+        start: NDArray[np.intp] = np.clip(rows + down, 0, height - 1) * width
+        for across in (-_REACH, 0, _REACH):
+            column: NDArray[np.intp] = np.clip(columns + across, 0, width - 1)
+            np.minimum(least, np.take(flat, start + column), out=least)
+    return least

@@ -1,8 +1,9 @@
-"""Formats of picture files: those that are read, and what to do about those that are not."""
+"""Formats of picture files: those that are read and written, and what to do about others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -34,6 +35,58 @@ UNREADABLE: Mapping[str, str] = MappingProxyType(
     }
 )
 """Suffixes of pictures that are not read, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A format that results are written in, and what it keeps of them.
+
+    Attributes
+    ----------
+    format
+        Pillow's name.
+    alpha, profile, dpi
+        Whether transparency, the ICC profile and the resolution are kept.
+    grey
+        Whether it has pictures of mode L; the others are RGB.
+    """
+
+    format: str
+    alpha: bool = False
+    profile: bool = False
+    dpi: bool = False
+    grey: bool = True
+
+
+_JPEG = Written(format="JPEG", profile=True, dpi=True)
+_TIFF = Written(format="TIFF", alpha=True, profile=True, dpi=True)
+WRITTEN: Mapping[str, Written] = MappingProxyType(
+    {
+        ".png": Written(format="PNG", alpha=True, profile=True, dpi=True),
+        ".webp": Written(format="WEBP", alpha=True, profile=True),
+        ".tif": _TIFF,
+        ".tiff": _TIFF,
+        ".avif": Written(format="AVIF", alpha=True, profile=True),
+        ".jp2": Written(format="JPEG2000", alpha=True),
+        ".tga": Written(format="TGA", alpha=True),
+        ".jpg": _JPEG,
+        ".jpeg": _JPEG,
+        ".jpe": _JPEG,
+        ".jfif": _JPEG,
+        ".bmp": Written(format="BMP", dpi=True),
+        ".gif": Written(format="GIF"),
+        ".ppm": Written(format="PPM"),
+        ".pnm": Written(format="PPM"),
+        ".pcx": Written(format="PCX"),
+        ".dds": Written(format="DDS"),
+        ".qoi": Written(format="QOI", grey=False),
+        ".sgi": Written(format="SGI"),
+    }
+)
+"""By suffix: formats that hold a picture of any size and every colour, but for GIF's 256.
+
+Icons have sizes of their own, and fax and palmtop formats few colours.
+"""
 
 
 def register_heif() -> bool:
@@ -68,6 +121,12 @@ def open_file(file: BinaryIO) -> Image.Image:
 def _known() -> list[str]:
     """Return the readable formats that this Pillow knows at the moment."""
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+def is_written(suffix: str) -> bool:
+    """Return whether this Pillow writes the format of a suffix of ``WRITTEN``."""
+    Image.init()
+    return WRITTEN[suffix].format in Image.SAVE
 
 
 def readable_suffixes() -> frozenset[str]:

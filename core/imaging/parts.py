@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import ImageError, NotEnoughMemoryError, RembgSessionsError
-from ..text import quotable
+from ..text import quotable, short
 from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
+
+# Lanczos and bicubic resampling leave 0..1 by a fifth; of 0..255 this is black.
+_OVERSHOOT = 2
 
 # JPEG can say no more. Of more, PNG raises an error, and Pillow writes a wrong number into JPEG.
 _HIGHEST_DPI = 65535
@@ -65,6 +68,14 @@ def reading(what: str) -> Generator[None, None, None]:
     except Exception as error:
         reason = quotable(str(error)) or type(error).__name__
         raise ImageError(f"{what} could not be read as an image: {reason}.") from error
+
+
+def check_pillow(picture: object) -> None:
+    """Raise ImageError unless something is a Pillow picture with pixels."""
+    if not isinstance(picture, Image.Image):
+        raise ImageError(f"{short(picture)} is not a Pillow picture; open it with PIL.Image.open.")
+    if picture.width == 0 or picture.height == 0:
+        raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
 
 
 def take_apart(picture: Image.Image) -> Parts:
@@ -198,8 +209,11 @@ def _dpi(value: object) -> tuple[float, float] | None:
 
 
 def float_levels(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Round floats of 0..1, or of 0..255 where one is above 1, to levels."""
+    """Round floats of 0..1, or of 0..255 where one is above 2, to levels.
+
+    What resampling throws beyond 0..1 is cut off.
+    """
     if not np.isfinite(values).all():
         raise ImageError("The picture holds NaN or infinity; replace them by numbers.")
-    scale = 255.0 if values.max() <= 1 else 1.0
+    scale = 255.0 if values.max() <= _OVERSHOOT else 1.0
     return np.clip(values * scale + 0.5, 0, 255).astype(np.uint8)

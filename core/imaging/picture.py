@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import struct
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..checks import one_of
 from ..errors import ImageError
-from ..text import quotable
+from ..text import visible
 from .formats import UNREADABLE, open_file
 from .parts import Parts, float_levels, reading
 
@@ -46,15 +47,24 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 # was made for it, can turn 100 bytes into gigabytes.
 _ALWAYS, _MOST_PER_BYTE = 1 << 25, 10_000
 
-# Characters of a path that are quoted.
-_LONGEST_PATH = 1000
-
 CHANNEL_ORDERS = ("RGB", "BGR")
 
 Array = NDArray[Any]
 
 _GREY_TYPES = (np.dtype(np.uint8), np.dtype(np.bool_), np.dtype(np.uint16))
-Picture = bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """What was read of a file. It opens as its path did at that moment."""
+
+    path: Path
+    data: bytes = field(repr=False)
+
+
+Picture = (
+    bytes | bytearray | memoryview | str | os.PathLike[str] | Image.Image | Array | FileContent
+)
 
 
 class Kind(Enum):
@@ -75,7 +85,7 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     ----------
     data
         An encoded file as bytes; a path; a Pillow image; or an array: (H, W) or (H, W, 1..4)
-        of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 1,
+        of uint8 or of floats, (H, W) of bool or uint16. Floats are 0..1; where one is above 2,
         0..255. No value may be masked.
     channel_order
         ``"RGB"``, or ``"BGR"`` for arrays from OpenCV.
@@ -100,7 +110,9 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     elif isinstance(data, (bytes, bytearray, memoryview)):
         picture, kind = _decode(bytes(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
-        picture, kind = _decode_file(Path(data)), Kind.PILLOW
+        picture, kind = _decode_file(read_file(data)), Kind.PILLOW
+    elif isinstance(data, FileContent):
+        picture, kind = _decode_file(data), Kind.PILLOW
     elif isinstance(data, np.ndarray):
         picture, kind = _from_array(data, channel_order), Kind.ARRAY
     else:
@@ -120,16 +132,44 @@ def _loaded(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _decode_file(path: Path) -> Image.Image:
-    what = quotable(str(path), _LONGEST_PATH)
+def read_file(name: str | os.PathLike[str]) -> FileContent:
+    """Read a file, to be opened later.
+
+    Raises
+    ------
+    ImageError
+        If it is not there, or cannot be read.
+    """
+    path, what = Path(name), _quoted(name)
     with reading(what):
-        if not path.is_file():
+        try:
+            is_file = path.is_file()
+            data = path.read_bytes() if is_file else b""
+        except ValueError:  # a null character, which no name has
+            is_file, data = False, b""
+        except OSError as error:  # its text has the path once more
+            reason = error.strerror or type(error).__name__
+            raise ImageError(f"{what} cannot be read: {reason}. Check who may.") from error
+        if not is_file and os.path.lexists(name):
+            raise ImageError(
+                f"There is no file {what}, but a folder, a pipe, or a link that leads nowhere."
+            )
+        if not is_file:
             raise ImageError(f"There is no file {what}.")
-        data = path.read_bytes()
+        return FileContent(path, data)
+
+
+def _quoted(name: str | os.PathLike[str]) -> str:
+    # of an empty one, Path would make a full stop
+    return f"'{visible(os.fspath(name))}'"
+
+
+def _decode_file(file: FileContent) -> Image.Image:
+    what = _quoted(file.path)
     try:
-        return _decode(data, what)
+        return _decode(file.data, what)
     except ImageError as error:
-        advice = UNREADABLE.get(path.suffix.lower())
+        advice = UNREADABLE.get(file.path.suffix.lower())
         if advice is None or not isinstance(error.__cause__, UnidentifiedImageError):
             raise
         raise ImageError(f"{what} is not an image that Pillow can read: {advice}.") from error

@@ -6,6 +6,7 @@ import io
 import logging
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 _log = logging.getLogger("rembg_sessions")
@@ -46,6 +47,27 @@ def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
     except Exception as error:  # a Pillow without LittleCMS, a damaged profile
         _log.warning("The picture's colour profile could not be used: %s.", error)
         return None
+
+
+def without_profile(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Return a result whose numbers mean sRGB, for files that keep no profile.
+
+    As it is, with a warning in the log, where the profile cannot be used.
+
+    Parameters
+    ----------
+    picture
+        Mode RGB or RGBA; where it is black and invisible, it stays so.
+    """
+    converted = to_srgb(picture.convert("RGB"), profile)
+    if converted is None:
+        return picture
+    if picture.mode == "RGBA":
+        converted.putalpha(picture.getchannel("A"))
+        values = np.array(converted)
+        values[(np.asarray(picture) == 0).all(axis=2)] = 0
+        converted = Image.fromarray(values)
+    return converted
 
 
 def from_srgb(colour: tuple[int, int, int], profile: bytes) -> tuple[int, int, int]:

@@ -89,6 +89,9 @@ def estimate_alpha_fast(
         )
         if on_step is not None:
             on_step()
+        if scale > 1 and _is_lost(small_trimap, trimap):
+            scale = most = 1
+            continue
         may_shrink = scale < most and longer > scale * _LAST_RESORT
         if may_shrink and np.count_nonzero(small_trimap == 0.5) > _MOST_UNKNOWN:
             scale = min(2 * scale, most)
@@ -105,14 +108,25 @@ def estimate_alpha_fast(
         return solved
     if on_step is not None:
         on_step()
-    coefficients = fit_coefficients(
-        small, solved, small_trimap == 0.5, SOLVED_RADIUS, SOLVED_EPSILON
-    )
+    # not only where the small trimap is unknown: a pixel that keeps a stroke may cover others
+    where = np.zeros(solved.shape, np.bool_)
+    rows, columns = np.divmod(pixels, trimap.shape[1])
+    where[rows // scale, columns // scale] = True
+    del rows, columns
+    coefficients = fit_coefficients(small, solved, where, SOLVED_RADIUS, SOLVED_EPSILON)
     if on_step is not None:
         on_step()
     alpha = trimap.copy()
     alpha.ravel()[pixels] = carry_alpha(coefficients, image, pixels, scale)
     return alpha
+
+
+def _is_lost(small: NDArray[np.float32], trimap: NDArray[np.float32]) -> bool:
+    """Return whether a smaller trimap lacks foreground or background that the full one has.
+
+    That is where each of its pixels covers as much of one as of the other.
+    """
+    return any(not (small == value).any() and (trimap == value).any() for value in (0, 1))
 
 
 def _shrink(
@@ -133,7 +147,8 @@ def _shrink(
     step = scale * _STRIP  # in strips, because Pillow copies what it is given
     strips = (Image.fromarray(trimap[top : top + step]) for top in range(0, height, step))
     mean = np.concatenate([np.asarray(strip.reduce(scale), np.float32) for strip in strips])
-    for value, has_some in ((0, mean < 0.5 - _ROUNDING), (1, mean > 0.5 + _ROUNDING)):
-        # such as a thin stroke of a drawn trimap, which fills no pixel of the small one
-        small_trimap[has_some & ~dilate(small_trimap == value)] = value
+    # such as a thin stroke of a drawn trimap, which fills no pixel of the small one
+    background = (mean < 0.5 - _ROUNDING) & ~dilate(small_trimap == 0)
+    foreground = (mean > 0.5 + _ROUNDING) & ~dilate(small_trimap == 1)
+    small_trimap[background], small_trimap[foreground] = 0, 1
     return small, small_trimap

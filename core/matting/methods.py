@@ -28,7 +28,7 @@ from .closed_form.memory import BudgetError
 from .fast import estimate_alpha_fast
 from .guided import estimate_alpha_guided
 from .reference import colour_by_pymatting, estimate_alpha_pymatting
-from .trimap import check_thresholds, scale_erode_size, trimap_from_mask
+from .trimap import check_thresholds, paint, scale_erode_size, trimap_from_mask
 from .vitmatte import Answers, estimate_alpha_vitmatte
 
 _log = logging.getLogger("rembg_sessions")
@@ -161,6 +161,7 @@ def find_matte(
     mask: NDArray[np.uint8] | None = None,
     trimap: NDArray[np.float32] | None = None,
     *,
+    hints: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
     options: MattingOptions = MattingOptions(),
     on_step: Callable[[], None] | None = None,
     memory: int | None = None,
@@ -168,8 +169,8 @@ def find_matte(
     """Refine a mask, or a trimap, into an alpha matte.
 
     It is not an error if there is nothing to solve: the mask is returned as it is, with a
-    warning. If closed-form matting needs more memory than it may use, the fast method runs
-    instead, also with a warning.
+    warning. If the method needs more memory than it may use, the fast method runs instead, also
+    with a warning.
 
     Parameters
     ----------
@@ -180,12 +181,15 @@ def find_matte(
     trimap
         float32 (H, W): exactly 0, 0.5 or 1, see :func:`.trimap.read_trimap`; None makes it
         from the mask.
+    hints
+        What the user painted to correct the trimap: ``keep``, ``remove``, ``unknown``, each of
+        the picture's size, see :func:`.trimap.paint`.
     options
         The method and its settings.
     on_step
         Called many times a second; may raise to cancel.
     memory
-        Bytes that closed-form matting may take; None for a quarter of what is free.
+        Bytes that the method may take; None for a share of what is free.
 
     Raises
     ------
@@ -200,7 +204,7 @@ def find_matte(
     """
     method = options.method
     row = check_method(method)
-    for name, other in (("mask", mask), ("trimap", trimap)):
+    for name, other in (("mask", mask), ("trimap", trimap), *hints.items()):
         if other is not None and other.shape != image.shape[:2]:
             raise ImageError(
                 f"The {name} is {other.shape[1]}×{other.shape[0]} pixels and the picture "
@@ -217,7 +221,10 @@ def find_matte(
             mask, options.foreground_threshold, options.background_threshold, erode_size
         )
 
-    obstacle = _obstacle(trimap, given)
+    if hints:
+        trimap = paint(trimap, **hints)
+
+    obstacle = _obstacle(trimap, None if given else mask)
     if obstacle:
         return _unsolved(image, mask, trimap, row, obstacle)
     if not _has(trimap, 0.5):  # a hard mask without erosion is certain everywhere
@@ -233,10 +240,10 @@ def find_matte(
     except BudgetError as error:
         if row is METHODS["fast"]:
             raise
-        alpha = estimate_alpha_fast(image, trimap, on_step=on_step, memory=memory)
-        method = "fast"
+        method, row = "fast", METHODS["fast"]
+        alpha = row.estimate(image, trimap, on_step=on_step, memory=memory)
         warning = (
-            f"{method} matting instead of closed-form, which would take "
+            f"{method} matting instead of {options.method}, which would take "
             f"{error.need / 2**20:.0f} MB of memory and may take {error.budget / 2**20:.0f} MB."
         )
         _log.warning("Alpha matting: %s", warning)
@@ -250,23 +257,30 @@ def find_matte(
     return Matte(alpha=alpha, trimap=trimap, method=method, warning=warning, cutout=cutout)
 
 
-def _obstacle(trimap: NDArray[np.float32], given: bool) -> str:
-    """Say why there is nothing to solve; empty where there is."""
+def _obstacle(trimap: NDArray[np.float32], mask: NDArray[np.uint8] | None) -> str:
+    """Say why there is nothing to solve; empty where there is.
+
+    ``mask`` is what the trimap was made of; None for one that was given.
+    """
     if min(trimap.shape) < 3:
         return "the picture is less than 3 pixels high or wide."
     has_foreground, has_background = _has(trimap, 1), _has(trimap, 0)
-    if given:
+    if mask is None:
         if not (has_foreground and has_background):
             colour = "white" if has_background else "black"
             return f"the trimap has no {colour} pixels. Paint what is certain."
         if not _has(trimap, 0.5):
             return "the trimap has no grey pixels. Paint what is unknown grey (128)."
     elif not has_foreground:
+        if not mask.any():
+            return "the mask is empty: nothing in it is foreground."
         return (
             "the mask leaves no certain foreground. Lower the foreground threshold or the "
             "erode size."
         )
     elif not has_background:
+        if mask.min() == 255:
+            return "the mask is full: nothing in it is background."
         return (
             "the mask leaves no certain background. Raise the background threshold or lower "
             "the erode size."

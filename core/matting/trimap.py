@@ -25,6 +25,10 @@ _BLOCK = 1 << 19
 _BLACK, _WHITE = 32, 223
 # Proportions that differ by less than this are the same, with sides rounded differently.
 _SAME_SHAPE = 0.02
+# Of strokes: less is dirt, of JPEG for example.
+_FAINTEST = 0.05
+# What resampling throws beyond 0..1, see imaging.parts.
+_OVERSHOOT = 0.5
 
 
 def check_thresholds(foreground: float, background: float, erode_size: int) -> None:
@@ -96,11 +100,11 @@ def scale_erode_size(erode_size: int, size_hw: tuple[int, int]) -> int:
     """Turn an erode size meant for images of 1024 pixels into that for one of ``size_hw``.
 
     The unknown band is then the same share of a large image as of a small one. 0 stays 0,
-    anything else stays at least 1.
+    anything else stays at least 1, and no larger than any erode size.
     """
     if erode_size <= 0:  # trimap_from_mask rejects what is below 0
         return erode_size
-    return max(1, round(erode_size * max(size_hw) / _USUAL_SIDE))
+    return min(max(1, round(erode_size * max(size_hw) / _USUAL_SIDE)), _LARGEST_SQUARE)
 
 
 def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -129,12 +133,12 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     if isinstance(trimap, np.ndarray):
         trimap = plain(trimap)
     if isinstance(trimap, np.ndarray) and np.issubdtype(trimap.dtype, np.floating):
-        if not ((trimap >= 0) & (trimap <= 1)).all():
+        if not (np.abs(trimap - 0.5) <= 0.5 + _OVERSHOOT).all():
             raise ImageError(
                 "The trimap holds values outside 0..1, or NaN. As floats use 0 for background, "
                 "0.5 for unknown and 1 for foreground; or pass uint8."
             )
-        trimap = to_levels(trimap)
+        trimap = to_levels(np.clip(trimap, 0, 1))
     levels = to_grey(open_picture(trimap)[0])
     height, width = size_hw
     if levels.size != (width, height):
@@ -151,3 +155,30 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     table = np.full(256, 0.5, np.float32)
     table[: _BLACK + 1], table[_WHITE:] = 0, 1
     return table[np.asarray(levels)]
+
+
+def paint(
+    trimap: NDArray[np.float32],
+    *,
+    keep: NDArray[np.float32] | None = None,
+    remove: NDArray[np.float32] | None = None,
+    unknown: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Change a trimap where the user painted.
+
+    A brush may be soft, and of any opacity: what has at least half of the strongest stroke
+    counts. Where several were painted, unknown wins over keep, and keep over remove.
+
+    Parameters
+    ----------
+    trimap
+        float32 (H, W): 0, 0.5 or 1; not changed.
+    keep, remove, unknown
+        float32 (H, W), 0..1: where it is certainly foreground, certainly background, and to be
+        solved. None, and what is 0 nearly everywhere, leaves all as it is.
+    """
+    painted = trimap.copy()
+    for strokes, value in ((remove, 0), (keep, 1), (unknown, 0.5)):
+        if strokes is not None and (strongest := strokes.max()) >= _FAINTEST:
+            painted[strokes >= strongest / 2] = value
+    return painted

@@ -62,7 +62,7 @@ def prepare(
     """
     wish = _Wish(provider, faster, input_size)
     try:
-        with _mapped(path) as data:
+        with mapped(path) as data:
             if cache.holds_some(path):  # else the hash of a large file need not be known
                 found = cache.find(path, _file_name(path, data, wish))
                 if found is not None:
@@ -139,8 +139,14 @@ def _changed(model: Model, wish: _Wish) -> tuple[Model, bool]:
 
 
 @contextmanager
-def _mapped(path: Path) -> Generator[memoryview]:
-    """Lend the bytes of a file without reading them."""
+def mapped(path: Path) -> Generator[memoryview]:
+    """Lend the bytes of a file without reading them.
+
+    Raises
+    ------
+    GraphError
+        If it is empty.
+    """
     with path.open("rb") as stream:
         if not path.stat().st_size:
             raise GraphError("it is empty")

@@ -37,6 +37,7 @@ ModelName = Literal[
     "u2net_custom",
     "dis_custom",
     "ben_custom",
+    "birefnet_custom",
     "backdrop",
 ]
 """A model that finds a foreground; aliases are accepted, too."""

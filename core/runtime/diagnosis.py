@@ -38,7 +38,7 @@ def missing_runtime_message(error: ImportError) -> str:
 
 
 def problems(facts: Facts) -> list[str]:
-    """Return what is wrong with an installation, one explanation each; empty if nothing is."""
+    """Return what is wrong with the packages, one explanation each; empty if nothing is."""
     found: list[str] = []
     if facts.ort_error is not None:
         found.append(_import_problem(facts))
@@ -101,9 +101,24 @@ def _cuda_problems(facts: Facts) -> list[str]:
     return found
 
 
+def _folder_problems(facts: Facts) -> list[str]:
+    if not facts.model_folder_fault:
+        return []
+    return [
+        f"Models cannot be kept in {facts.model_folder}: {facts.model_folder_fault}. Make it a "
+        "folder that this user may read and write, or choose another ($U2NET_HOME for Python and "
+        "the shell)."
+    ]
+
+
 def notes(facts: Facts) -> list[str]:
     """Return what is worth knowing about an installation that works."""
     found: list[str] = []
+    if not (facts.model_folder_is_writable or facts.model_folder_fault):
+        found.append(
+            "The model folder may not be written to by this user: models that are there are used, "
+            "and none can be downloaded."
+        )
     built, torch = major(facts.ort_cuda), major(facts.torch_cuda)
     has_cuda = "CUDAExecutionProvider" in facts.ort_providers
     if has_cuda and facts.accelerator != "cuda":
@@ -181,6 +196,8 @@ def report(facts: Facts) -> str:
     driver = f", driver for CUDA up to {facts.driver_cuda}" if facts.driver_cuda else ""
     torch_cuda = f", built for CUDA {facts.torch_cuda}" if facts.torch_cuda else ""
     exists = "" if facts.model_folder_exists else " (made by the first download)"
+    if facts.model_folder_fault:
+        exists = " (of no use, see below)"
     lines = [
         f"rembg-sessions {facts.pack}",
         f"Python:        {facts.python}, {facts.executable}",
@@ -195,7 +212,7 @@ def report(facts: Facts) -> str:
     ]
     lines += [f"Note: {note}" for note in notes(facts)]
     lines.append("")
-    found = problems(facts)
+    found = [*problems(facts), *_folder_problems(facts)]
     if not found:
         used = choose(None, facts.ort_providers, facts.accelerator).providers[0]
         name = display_name(used if isinstance(used, str) else used[0])

@@ -7,6 +7,7 @@ import csv
 import os
 import platform
 import re
+import stat
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import settings
-from ..text import without_passwords
+from ..text import visible, without_login, without_passwords
 from .accelerator import Accelerator, host_accelerator, missing_cuda_libraries, nvidia_driver
 
 
@@ -46,6 +47,9 @@ class Facts:
         CUDA libraries that do not load; empty unless a GPU and the CUDA provider are there.
     model_folder, model_folder_exists
         Where downloads go.
+    model_folder_fault, model_folder_is_writable
+        Why no model is found in that folder, nor could be stored; empty if that can be. And
+        whether models can be stored.
     environment
         The variables of :mod:`core.settings` that are set.
     """
@@ -70,6 +74,8 @@ class Facts:
     missing_libraries: tuple[str, ...] = ()
     model_folder: str = ""
     model_folder_exists: bool = False
+    model_folder_fault: str = ""
+    model_folder_is_writable: bool = True
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -90,7 +96,9 @@ def collect(model_folder: Path | None = None) -> Facts:
     distributions, owners, missing_files = _distributions()
     torch, torch_cuda = _torch()
     folder = model_folder or settings.home()
-    nowhere = "nowhere: this user has no home folder; set U2NET_HOME"
+    fault, is_writable = ("this user has no home folder", False)
+    if folder is not None:
+        fault, is_writable = _examine_folder(folder)
     facts = Facts(
         pack=pack_version(),
         python=platform.python_version(),
@@ -104,10 +112,11 @@ def collect(model_folder: Path | None = None) -> Facts:
         torch_cuda=torch_cuda,
         accelerator=host_accelerator(),
         driver_cuda=driver_cuda or None,
-        model_folder=nowhere if folder is None else str(folder),
-        model_folder_exists=folder is not None and folder.is_dir(),
-        # the address of a mirror or a proxy may hold a password
-        environment={name: without_passwords(value) for name, value in settings.all_set().items()},
+        model_folder="nowhere" if folder is None else visible(str(folder)),
+        model_folder_exists=folder is not None and os.path.isdir(folder),  # noqa: PTH112 it raises
+        model_folder_fault=fault,
+        model_folder_is_writable=is_writable,
+        environment={name: _shown(name, value) for name, value in settings.all_set().items()},
     )
     settings.silence_onnxruntime()
     try:
@@ -129,6 +138,37 @@ def collect(model_folder: Path | None = None) -> Facts:
         ort_providers=providers,
         missing_libraries=missing_libraries,
     )
+
+
+def _examine_folder(folder: Path) -> tuple[str, bool]:
+    """Return why a folder is of no use for models, empty if it is, and whether it takes new ones.
+
+    One that is not there yet is judged by the folder that it would be made in.
+    """
+    there, mode = folder, 0
+    try:
+        for there in (folder, *folder.parents):
+            # below a file there is nothing; a link that leads nowhere is in the way
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                mode = (there.stat() if there.exists() else there.lstat()).st_mode
+                break
+    except OSError as error:
+        return f"it cannot be looked into ({error.strerror or error})", False
+    shown = visible(str(there))
+    if not stat.S_ISDIR(mode):
+        return f"{shown} is no folder", False
+    if not os.access(there, os.R_OK | os.X_OK):
+        return f"{shown} may not be read by this user", False
+    is_writable = os.access(there, os.W_OK)
+    if there != folder and not is_writable:
+        return f"it is not there, and {shown} may not be written to by this user", False
+    return "", is_writable
+
+
+def _shown(name: str, value: str) -> str:
+    """Return what a variable is set to, without the password of a mirror or a proxy."""
+    hide = without_login if name in settings.ADDRESSES else without_passwords
+    return visible(hide(value))
 
 
 def _system() -> str:

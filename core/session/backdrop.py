@@ -12,6 +12,7 @@ from PIL import Image
 from ..backdrop.solve import CONFIDENT, check_options, low_confidence_message, solve
 from ..checks import flag
 from ..errors import LowConfidenceError, OptionError, ProviderError
+from ..imaging.parts import check_pillow
 from ..runtime.options import runtime_options
 from ..runtime.providers import CPU, choose, display_name
 from .protocol import Layer
@@ -92,6 +93,7 @@ class BackdropSession(BaseSession):
             If the session is strict and the picture has no plain backdrop; otherwise that is
             a warning, in the log and with the layer.
         """
+        check_pillow(image)
         for name, value in (("sam_prompt", sam_prompt), ("cloth_category", cloth_category)):
             if value is not None:
                 raise OptionError(f"{self.spec.name} does not take a {name}.")

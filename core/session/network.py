@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +16,7 @@ from PIL import Image
 
 from ..checks import flag, path_list, whole
 from ..errors import ModelRunError, OptionError
+from ..prepare.kind import kind_of
 from ..prepare.size import MULTIPLE
 from ..prepare.step import prepare as prepare_graph
 from ..registry.spec import ModelSpec, Output
@@ -23,7 +26,13 @@ from ..runtime.providers import GPU_PROVIDERS
 from ..text import quotable, short
 from ..weights import store
 from .preprocess import LONGEST_SIDE, input_size_hw, normalize, output_to_alphas
+from .protocol import Layer
 from .rembg_api import BaseSession
+
+_log = logging.getLogger("rembg_sessions")
+
+# The models for users' files, by the family of network they are meant for.
+_OWN_FILES = {"U-2-Net": "u2net_custom", "IS-Net": "dis_custom", "BiRefNet": "birefnet_custom"}
 
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
 
@@ -166,6 +175,29 @@ def _stamp(paths: Sequence[Path]) -> list[tuple[int, int]]:
 class NetworkSession(Model, BaseSession):
     """A network that finds the foreground of a picture. Arguments: see :class:`Model`."""
 
+    def __init__(self, model_name: str | None = None, sess_opts: Any = None, **options: Any):
+        super().__init__(model_name, sess_opts, **options)
+        self._output = self.spec
+        self._warning = ""
+        if self.spec.custom:
+            kind = kind_of(self.paths[0])
+            if self.spec.output is Output.LOGITS and kind.has_sigmoid:
+                self._output = replace(self.spec, output=Output.PROBABILITY)
+            fitting = _OWN_FILES.get(kind.family, self.spec.name)
+            if fitting != self.spec.name:
+                self._warning = (
+                    f"{quotable(self.paths[0].name)} looks like {kind.family}: choose {fitting} "
+                    f"instead of {self.spec.name}"
+                )
+                _log.warning("%s.", self._warning)
+
+    def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
+        """See :meth:`BaseSession.predict_layers`."""
+        layers = super().predict_layers(image, **options)
+        if not self._warning:
+            return layers
+        return [Layer(layer.alpha, warning=self._warning) for layer in layers]
+
     def _find_alphas(
         self, image: Image.Image, *, sam_prompt: object, cloth_category: str | None
     ) -> list[NDArray[np.float32]]:
@@ -181,7 +213,7 @@ class NetworkSession(Model, BaseSession):
             image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
         )
         name = graph.inputs()[0][0]
-        alphas = output_to_alphas(graph.run({name: array}), self.spec)
+        alphas = output_to_alphas(graph.run({name: array}), self._output)
         if cloth_category is None:
             return alphas
         if cloth_category == "attire":
@@ -192,7 +224,7 @@ class NetworkSession(Model, BaseSession):
 def _check_category(spec: ModelSpec, category: str) -> None:
     if spec.output is not Output.LABELS:
         raise OptionError(f"{spec.name} does not find clothes; use u2net_cloth_seg.")
-    if category not in CLOTH_CATEGORIES:
+    if not isinstance(category, str) or category not in CLOTH_CATEGORIES:
         allowed = ", ".join(CLOTH_CATEGORIES)
         raise OptionError(f"{short(category)} is not a cloth category; use one of {allowed}.")
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ModelRunError
+from ..imaging.parts import check_pillow
 from ..imaging.resample import resize
 from ..registry.spec import ModelSpec, Output
 
@@ -71,6 +72,7 @@ def normalize(
     ndarray
         float32 (1, 3, H, W).
     """
+    check_pillow(image)
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     pixels = np.asarray(resize(rgb, size_hw))
     highest = max(float(pixels.max()), 1e-6) if scale_by_max else 255.0
@@ -78,7 +80,8 @@ def normalize(
     result = np.empty((1, 3, *size_hw), np.float32)
     for channel in range(3):
         table = ((levels - mean[channel]) / std[channel]).astype(np.float32)
-        np.take(table, pixels[..., channel], out=result[0, channel])
+        # every level is in the table, and without the check numpy writes straight into out
+        np.take(table, pixels[..., channel], out=result[0, channel], mode="clip")
     return result
 
 

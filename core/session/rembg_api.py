@@ -13,6 +13,7 @@ from .. import settings
 from ..errors import OptionError
 from ..imaging.composite import cut_out
 from ..imaging.foreground import estimate_edge_colours
+from ..imaging.parts import check_pillow
 from ..imaging.resample import resize, resize_alpha
 from ..registry.spec import ModelSpec
 from ..runtime.graph import Graph
@@ -101,8 +102,9 @@ class BaseSession:
 
         Raises
         ------
-        OptionError, ModelRunError, ProviderError
+        ImageError, OptionError, ModelRunError, ProviderError
         """
+        check_pillow(image)
         size_hw = (image.height, image.width)
         alphas = self._find_alphas(image, sam_prompt=sam_prompt, cloth_category=cloth_category)
         return [resize_alpha(alpha, size_hw) for alpha in alphas]
@@ -133,7 +135,8 @@ class BaseSession:
 
         See :meth:`predict_alpha`; ``cc`` is rembg's short name of ``cloth_category``.
         """
-        category = cloth_category or cc
+        check_pillow(img)
+        category = cc if cloth_category is None else cloth_category
         alphas = self._find_alphas(img, sam_prompt=sam_prompt, cloth_category=category)
         size_hw = (img.height, img.width)
         # truncated to 8 bit before the resize: rembg's masks, pixel by pixel

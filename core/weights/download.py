@@ -8,6 +8,7 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import WeightsError
 from ..registry.spec import WeightFile
@@ -18,6 +19,9 @@ from .filesystem import remove, replace
 from .network import CHUNK
 from .sources import by_hand, sources
 from .transfer import Report, Transfer
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 LOCK_WAIT = 0.5
 """Seconds between two looks at a lock that another process holds."""
@@ -75,8 +79,8 @@ def _locked(file: WeightFile, target: Path, report: Report) -> Generator[None, N
     for turn in itertools.count():
         report(0, file.size or 0)
         try:
-            lock.acquire(timeout=LOCK_WAIT)
-            break
+            if _acquire(lock, path, is_soft=isinstance(lock, SoftFileLock)):
+                break
         except Timeout:
             if turn == 0:
                 _log.info("Waiting for another process that downloads %s", target)
@@ -88,13 +92,34 @@ def _locked(file: WeightFile, target: Path, report: Report) -> Generator[None, N
     try:
         yield
     finally:
-        # A lock file may go while it is held only if nothing is left to be written: whoever
-        # waits for it, or makes a new one, then finds the target in place and leaves as well.
-        if os.path.lexists(target):
-            with suppress(OSError):
-                path.unlink()
+        # While it is held: then nobody can hold it and find it here. Windows does not remove a
+        # file that is open; filelock does so there.
+        with suppress(OSError):
+            path.unlink()
         with suppress(OSError):  # its disk may be gone
             lock.release()
+
+
+def _acquire(lock: BaseFileLock, path: Path, *, is_soft: bool) -> bool:
+    """Take a lock within ``LOCK_WAIT``; False where it is one that keeps nobody out.
+
+    On Unix its file may be removed by whoever held it, after it was opened here and before it
+    was locked. The next one would make a new file, and hold that. So the file must have the
+    name before and after; as it is open meanwhile, no new one can have its number.
+    """
+    if os.name != "posix" or is_soft:
+        lock.acquire(timeout=LOCK_WAIT)
+        return True
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        lock.acquire(timeout=LOCK_WAIT)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(held), path.stat()):
+                return True
+        lock.release()
+        return False
+    finally:
+        os.close(held)
 
 
 def _join(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Report) -> list[Path]:

@@ -2,6 +2,8 @@
 
 It asks through the client of huggingface_hub, which knows proxies and certificates, and which a
 program may have replaced by its own. Of which library it is depends on huggingface_hub's version.
+Where a setting keeps huggingface_hub from being imported, sources other than Hugging Face are asked
+through that library alone.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, urljoin, urlsplit
 
+from .. import settings
 from ..registry.spec import HubFile
 from ..text import quotable
 from .failures import SourceFailed, failure, said
@@ -46,8 +49,34 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
+def _load_hub() -> Callable[..., str]:
+    """Import huggingface_hub, which reads its settings meanwhile, and return its ``hf_hub_url``.
+
+    Raises
+    ------
+    SourceFailed
+        If it does not take one of them; the message names it.
+    """
+    try:
+        # the package itself would print what is wrong, with what may be a piece of a password
+        from huggingface_hub.file_download import hf_hub_url
+    except ValueError as exc:
+        names = settings.hub_settings(str(exc))
+        # of an address, the reason may quote a piece of a password
+        reason = "no address" if "HF_ENDPOINT" in names else said(exc)
+        raise SourceFailed(
+            f"was not asked: huggingface_hub does not take what {' or '.join(names)} is set to "
+            f"({reason}); correct or unset it"
+        ) from None
+    return hf_hub_url
+
+
 def offline() -> bool:
     """Return whether huggingface_hub is switched off; a program may have done it."""
+    try:
+        _load_hub()
+    except SourceFailed:  # it serves no program at all; other sources are asked
+        return False
     from huggingface_hub import constants
 
     return constants.HF_HUB_OFFLINE
@@ -57,9 +86,14 @@ Arrivals: TypeAlias = "queue.Queue[Answer | bytes | Exception | None]"
 
 
 def hub_url(hub: HubFile) -> str:
-    """Return where a file of Hugging Face is, or of its mirror."""
-    from huggingface_hub import hf_hub_url
+    """Return where a file of Hugging Face is, or of its mirror.
 
+    Where huggingface_hub cannot be imported, that is for a browser only: :func:`ask` refuses it.
+    """
+    try:
+        hf_hub_url = _load_hub()
+    except SourceFailed:
+        return f"https://huggingface.co/{hub.repo}/resolve/{hub.revision or 'main'}/{hub.path}"
     return hf_hub_url(hub.repo, hub.path, revision=hub.revision)
 
 
@@ -167,6 +201,8 @@ def _exchange(
         "Connection": "close",  # or each thread would leave one open
         **headers,
     }
+    if is_hub:
+        _load_hub()  # else a mirror may have been asked for, and this is not its address
     url, login = _login(url)
     sent |= login or (_token() if is_hub else {})
     for _ in range(REDIRECTS + 1):
@@ -223,6 +259,38 @@ def _token() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
+def _client(stack: ExitStack) -> Any:
+    """Return huggingface_hub's client; where it cannot be imported, one of its library, to close.
+
+    Raises
+    ------
+    SourceFailed
+        If there is neither.
+    """
+    try:
+        _load_hub()
+    except SourceFailed:
+        if httpx := _httpx():
+            return stack.enter_context(httpx.Client())
+        raise
+    from huggingface_hub import get_session
+
+    return get_session()
+
+
+def _httpx() -> Any:
+    """Return the library of huggingface_hub 2, or that of 1; None where neither is installed."""
+    with suppress(ImportError):
+        import httpx2  # pyright: ignore[reportMissingImports]
+
+        return httpx2
+    with suppress(ImportError):
+        import httpx  # pyright: ignore[reportMissingImports]
+
+        return httpx
+    return None
+
+
 def _unchanged(request: object) -> object:
     return request
 
@@ -231,11 +299,9 @@ def _unchanged(request: object) -> object:
 def _opened(
     url: str, headers: Mapping[str, str]
 ) -> Generator[tuple[Answer, Iterator[bytes]], None, None]:
-    from huggingface_hub import get_session
-
     with ExitStack() as stack:
         try:
-            session: Any = get_session()
+            session = _client(stack)
             options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT}
             if hasattr(session, "build_request"):  # httpx
                 response = stack.enter_context(
@@ -252,6 +318,8 @@ def _opened(
                 read = getattr(raw, "read1", raw.read)
                 size = CHUNK if hasattr(raw, "read1") else 1 << 14
                 reason, pieces = response.reason, iter(partial(read, size), b"")
+        except SourceFailed:
+            raise
         except Exception as exc:  # three libraries' own: see failure
             raise failure(exc, url, TIMEOUT, opening=True) from None
         yield Answer(response.status_code, reason or "", response.headers), pieces

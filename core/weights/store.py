@@ -127,9 +127,8 @@ def verify(path: Path, file: WeightFile) -> None:
         return
     raise WeightsError(
         f"{path} is damaged or not the registered file: it {fault}. Delete it to have it "
-        "downloaded again; to use a file of your own, take the models u2net_custom, dis_custom "
-        "or ben_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this "
-        "check."
+        "downloaded again; to use a file of your own, take one of the models for them, such as "
+        "dis_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this check."
     )
 
 
@@ -175,7 +174,7 @@ def locate(
     if model_path is not None:
         raise OptionError(
             f"{spec.name} has its own file and does not take a model_path. For your own file "
-            "use u2net_custom, dis_custom or ben_custom."
+            "use u2net_custom, dis_custom, ben_custom or birefnet_custom."
         )
     return ensure(spec, folders=folders, on_progress=on_progress)
 
@@ -267,8 +266,8 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
     """
     homes = (*_own_home(), *settings.flat_homes(), *settings.rembg_homes())
     roots = list(dict.fromkeys([*(Path(folder).absolute() for folder in folders), *homes]))
-    allowed = ", ".join(map(str, roots)) or "that U2NET_HOME names"
-    if model_path is None or model_path == "":
+    allowed = quotable(", ".join(map(str, roots)), 1000) or "that U2NET_HOME names"
+    if model_path is None or (isinstance(model_path, str) and not model_path):
         raise ModelPathError(
             f"model_path is required: the path of a model file in one of the folders {allowed}."
         )
@@ -292,7 +291,7 @@ def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Pat
         found = next((path for path in inside if path.is_file()), None)
         elsewhere = any(path.is_file() for path in candidates)
     except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a null character
-        raise ModelPathError(f"model_path {shown} is not usable: {exc}.") from exc
+        raise ModelPathError(f"model_path {shown} is not usable: {quotable(str(exc))}.") from exc
     if found is not None:
         return found
     if inside and not elsewhere:

@@ -201,16 +201,22 @@ def grounds(folder: Path, height: int, width: int) -> Iterator[np.ndarray]:
     yield np.asarray(rough)
 
 
+def estimated(case: Case) -> Image.Image:
+    from rembg_sessions.core.imaging.composite import cut_out
+    from rembg_sessions.core.imaging.foreground import estimate_edge_colours
+
+    pixels, alpha = np.asarray(case[0]), np.asarray(case[1], np.float32) / np.float32(255)
+    return cut_out(pixels, alpha, estimate_edge_colours(pixels, alpha))
+
+
 def cutters() -> dict[str, Callable[[Case], Image.Image]]:
     from rembg.bg import decontaminate_cutout, naive_cutout
-
-    from rembg_sessions.core.imaging.composite import estimated_cutout
 
     return {
         "rembg, naive": lambda case: naive_cutout(*case),
         "rembg, decontaminate": lambda case: decontaminate_cutout(*case),
         "rembg, alpha_matting": theirs,
-        "ours, decontaminate": lambda case: estimated_cutout(*case),
+        "ours, decontaminate": estimated,
         **{f"ours, {name}": ours(name) for name in FASTER},
     }
 

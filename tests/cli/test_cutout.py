@@ -1,6 +1,7 @@
 """The command line, called in process; one test runs it as a program."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -118,8 +119,8 @@ def test_folder_into_itself_does_not_cut_its_outputs(folder):
         (["--max-size", "0"], "max_size"),
         (["--suffix", ".nope"], "not an image format"),
         (["--suffix", ".psd"], "not an image format"),  # Pillow reads it only
-        (["--suffix", "."], "not an image format"),
-        (["--suffix", "../x"], "not an image format"),
+        (["--suffix", "."], "no name with a suffix that says its format"),
+        (["--suffix", "../x"], "no name with a suffix that says its format"),
     ],
 )
 def test_bad_arguments(folder, tmp_path, capsys, arguments, said):
@@ -127,6 +128,31 @@ def test_bad_arguments(folder, tmp_path, capsys, arguments, said):
     assert cli.main(["cutout", str(folder / "a.png"), str(target), *arguments]) == 1
     assert said in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_a_suffix_that_leads_elsewhere(folder, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    assert cli.main(["cutout", str(folder / "a.png"), str(tmp_path / "out"), "--suffix", "../x"])
+    assert "'../x' is not an image format" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("wrong", [["--threads", "\x1b[2J"], ["more"], ["--threads", "9" * 5000]])
+def test_wrong_usage_takes_two_lines(folder, capsys, wrong):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["cutout", "a.png", "b.png", *wrong])
+    assert ended.value.code == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: ") and len(first) < 1100 and first.isprintable()
+    assert re.fullmatch("`rembg-sessions( cutout)? --help` tells what there is.", second)
+
+
+def test_a_setting_that_tqdm_refuses(folder, tmp_path):
+    line = [sys.executable, "-m", "rembg_sessions", "cutout", str(folder), str(tmp_path / "out")]
+    environment = {**os.environ, "TQDM_MININTERVAL": "often"}
+    run = subprocess.run([*line, "-m", "backdrop"], env=environment, capture_output=True, text=True)
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert "does not take what a variable is set to whose name begins with TQDM_" in run.stderr
 
 
 def test_jpeg_needs_a_background(folder, tmp_path, capsys):
@@ -302,6 +328,18 @@ def test_as_a_program(program):
     assert "onnxruntime" in done.stdout
     usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)
     assert usage.returncode == 2
+
+
+def test_cancelling_while_the_command_is_loaded():
+    code = (
+        "import sys; from rembg_sessions import __main__ as program\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'rembg_sessions.core.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder()); sys.exit(program.main())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 def test_options_of_the_backdrop(folder, tmp_path, stub, capsys):

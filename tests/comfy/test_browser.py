@@ -747,7 +747,11 @@ def test_diagnosis_is_copied_without_a_clipboard(page, clipboard):
 # -- colours -----------------------------------------------------------------------------
 
 
-COLOURS = {"RemBGRemove": "background_colour", "RemBGApplyBackground": "colour"}
+COLOURS = {
+    "RemBGRemove": "background_colour",
+    "RemBGApplyBackground": "colour",
+    "RemBGFrameSubject": "background_colour",
+}
 
 
 @pytest.mark.parametrize("class_type", COLOURS)
@@ -814,7 +818,7 @@ def test_colours_in_other_words_stay_what_they_are(page, colour, shown):
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        ("hungry.onnx", "hungry.onnx failed on CPU: it ran out of memory. Choose a smaller"),
+        ("hungry.onnx", "hungry.onnx failed on CPU: it ran out of memory"),
         ("foreign.onnx", "foreign.onnx is not a background removal model: it takes words"),
     ],
 )

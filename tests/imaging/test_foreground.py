@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from rembg_sessions.core.imaging import composite, foreground
 
@@ -150,18 +150,153 @@ def test_colours_are_closer_to_the_truth_than_those_of_the_multi_level_method(sh
     assert error(estimate(picture, alpha), front, alpha) < 0.9 * error(theirs, front, alpha)
 
 
-def test_a_mask_that_reaches_too_far_gets_no_rim_of_the_background():
+@pytest.mark.parametrize(("sharpened", "most"), [(False, 160), (True, 190)])
+def test_a_mask_that_reaches_too_far_gets_no_rim_of_the_background(sharpened, most):
     y, x = np.mgrid[:90, :120]
     distance = np.hypot(y - 45, x - 60)
     sharp = (distance < 30).astype(np.float32)
     rough = np.random.default_rng(0).normal(0, 12, (90, 120, 3))
     picture = over(np.array([60, 55, 50]) + rough, sharp, np.array([235, 240, 250]))
     mask = np.clip((33 - distance) / 6 + 0.5, 0, 1).astype(np.float32)
-    colours = estimate(picture.clip(0, 255), mask)
+    if sharpened:  # what is light becomes lighter still beside what is dark
+        unsharp = ImageFilter.UnsharpMask(2, 100, 0)
+        picture = np.asarray(Image.fromarray(picture).filter(unsharp))
+    colours = estimate(picture, mask)
     rim = (distance > 31) & (mask > 0.2)
     assert rim.sum() > 500
     assert picture[rim].mean() > 220
-    assert colours[rim].mean() < 160
+    assert colours[rim].mean() < most
+
+
+def possible(image, alpha):
+    """The lowest and highest foreground with any background behind it, black to white."""
+    share = alpha.astype(np.float64)[..., None]
+    return 255 - (255 - image) / share, image / share
+
+
+def lowest_around(alpha, reach):
+    """The lowest alpha within a square around each pixel."""
+    padded = np.pad(alpha, reach, mode="edge")
+    side = 2 * reach + 1
+    return np.lib.stride_tricks.sliding_window_view(padded, (side, side)).min(axis=(2, 3))
+
+
+def scene(seed, height=70, width=90):
+    """Patches of colour with noise, and a mask of soft patches that has nothing to do with them."""
+    rng = np.random.default_rng(seed)
+
+    def patches(channels, side, filter):
+        shape = (height // side + 1, width // side + 1, channels)
+        small = Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8).squeeze())
+        return np.asarray(small.resize((width, height), filter), np.float64)
+
+    colours = patches(3, 9, Image.Resampling.NEAREST) + rng.normal(0, 10, (height, width, 3))
+    mask = patches(1, 12, Image.Resampling.BICUBIC)
+    alpha = np.clip((mask - 60) / 70, 0, 0.97).astype(np.float32)
+    return colours.clip(0, 255).astype(np.uint8), alpha
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_with_solved_alpha_some_background_explains_every_colour(seed):
+    image, alpha = scene(seed)
+    pixels, colours = foreground.estimate_edge_colours(image, alpha, solved=True)
+    lowest, highest = possible(image.reshape(-1, 3)[pixels], alpha.reshape(-1)[pixels])
+    assert (colours >= lowest - 0.1).all()
+    assert (colours <= highest + 0.1).all()
+    assert (colours >= 0).all() and (colours <= 255).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_with_a_mask_too_unless_alpha_is_lower_around(seed):
+    image, alpha = scene(seed)
+    pixels, colours = foreground.estimate_edge_colours(image, alpha)
+    near = lowest_around(alpha, foreground._REACH).reshape(-1)[pixels]
+    seen = near >= foreground.VISIBLE
+    own = image.reshape(-1, 3)[pixels]
+    lowest, highest = possible(own[seen], near[seen])
+    assert (colours[seen] >= lowest - 0.1).all()
+    assert (colours[seen] <= highest + 0.1).all()
+    # so inside a subject, what is nearly opaque is nearly the picture's
+    inside = near >= 0.9
+    assert inside.sum() > 50
+    off = np.abs(colours[inside] - own[inside]).max(axis=1)
+    assert (off <= 255 * (1 / near[inside] - 1) + 0.1).all()
+
+
+def test_highlights_inside_a_subject_stay():
+    alpha = disc(softness=6) * np.float32(0.98)  # networks seldom say 1
+    front, light = np.full((90, 120, 3), (60.0, 50, 45)), np.array([241, 217, 193])
+    front[40:43, 55:58] = light
+    front[30:60, 70] = light
+    picture = over(front, alpha, np.array([30, 90, 40]))
+    colours = estimate(picture, alpha)
+    for spot in (np.s_[40:43, 55:58], np.s_[35:55, 70]):
+        assert np.abs(colours[spot] - light).max() <= 5
+
+
+def test_an_outline_that_is_unlike_the_background_stays():
+    # a drawing: pale skin in a dark line, over a light sky
+    y, x = np.mgrid[:90, :120]
+    distance = np.hypot(y - 45, x - 60)
+    line, sky = np.array([30, 15, 40]), np.array([170, 215, 240])
+    front = np.where((distance > 28)[..., None], line, np.array([250, 225, 205]))
+    alpha = np.clip((30.5 - distance) / 2 + 0.5, 0, 1).astype(np.float32)
+    colours = estimate(over(front, alpha, sky), alpha)
+    rim = (alpha > 0.3) & (alpha < 0.99) & (distance > 29)
+    assert rim.sum() > 200
+    assert np.abs(colours[rim].astype(int) - line).mean() < 12
+
+
+def test_a_mask_that_fits_costs_a_patterned_subject_little():
+    y, x = np.mgrid[:90, :120]
+    stripes = ((x + y) // 3 % 2)[..., None]
+    front = np.where(stripes, np.array([240, 200, 40]), np.array([30, 30, 60]))
+    alpha = disc(softness=6)
+    picture = over(front, alpha, np.array([60, 150, 220]))
+    assert error(picture, front, alpha) > 20
+    assert error(estimate(picture, alpha, solved=True), front, alpha) < 2
+    assert error(estimate(picture, alpha), front, alpha) < 3
+
+
+def test_what_is_held_back_gets_no_tint():
+    grey, sand = np.array([90.0, 90, 90]), np.array([230.0, 190, 110])
+    y, x = np.mgrid[:90, :120]
+    distance = np.hypot(y - 45, x - 60)
+    picture = over(grey, (distance < 30).astype(np.float32), sand)
+    mask = np.clip((32 - distance) / 6 + 0.5, 0, 1).astype(np.float32)
+    pixels, colours = foreground.estimate_edge_colours(picture, mask)
+    between = (colours - grey) / (sand - grey)
+    assert between[:, 0].max() > 0.5 and between[:, 0].min() < 0.1
+    # on the line from the one colour to the other: the same share in each channel, but where the
+    # most probable colour would be brighter than white
+    assert np.percentile(np.ptp(between, axis=1), 90) < 0.1
+    assert np.ptp(between, axis=1).max() < 0.25
+    assert len(pixels) > 500
+
+
+def test_there_are_no_squares():
+    # a highlight that fades away, in a subject that a network is not quite sure of
+    y, x = np.mgrid[:96, :128]
+    glow = np.exp(-((y - 48) ** 2 + (x - 64) ** 2) / 80)[..., None]
+    front = glow * np.array([250, 240, 230]) + (1 - glow) * np.array([40, 60, 50])
+    alpha = np.full((96, 128), 0.95, np.float32)
+    alpha[:, :6] = 0
+    alpha[8:, 100:] = 1
+    picture = over(front, alpha, np.array([20, 20, 20]))
+    colours = estimate(picture, alpha)[20:80, 20:90].astype(int)
+    steps = np.abs(np.diff(colours, axis=1) - np.diff(picture[20:80, 20:90].astype(int), axis=1))
+    assert steps.max() <= 8
+
+
+def test_a_colour_does_not_depend_on_how_the_work_is_divided(monkeypatch):
+    image, alpha = scene(3)
+    whole = foreground.estimate_edge_colours(image, alpha)
+    monkeypatch.setattr(foreground, "CACHED", 61)
+    monkeypatch.setattr("rembg_sessions.core.imaging.rows._WORTH_IT", 1)
+    monkeypatch.setattr("rembg_sessions.core.imaging.rows.cpu_count", lambda: 3)
+    parts = foreground.estimate_edge_colours(image, alpha)
+    np.testing.assert_array_equal(parts.pixels, whole.pixels)
+    np.testing.assert_array_equal(parts.colours, whole.colours)
 
 
 def test_a_picture_that_is_soft_all_over_takes_little_memory():

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 from helpers import Gradient, Whole, decode, difference, encode
 from rembg_sessions.core import remove
 from rembg_sessions.core.errors import ImageError
+from rembg_sessions.core.imaging.parts import float_levels
 from rembg_sessions.core.imaging.picture import open_picture
 
 # -- modes -----------------------------------------------------------------------------
@@ -278,6 +279,14 @@ def test_floats_of_0_to_1(shape, dtype):
     np.testing.assert_array_equal(
         remove(levels.astype(np.float32), session=Whole(), putalpha=True), expected
     )
+
+
+def test_floats_that_resampling_threw_beyond_0_to_1():
+    values = np.array([[0, 0.5, np.nextafter(1, 2), 1.2, -0.2]], np.float32)
+    np.testing.assert_array_equal(float_levels(values), [[0, 128, 255, 255, 0]])
+    sharp = Image.fromarray(np.eye(9, dtype=np.float32)).resize((40, 40), Image.Resampling.LANCZOS)
+    assert np.asarray(sharp).max() > 1
+    assert np.asarray(open_picture(np.asarray(sharp))[0]).max() == 255
 
 
 def test_a_float_file_of_0_to_1():

@@ -6,45 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from helpers import Whole, decode, encode
+from helpers import Whole, decode, encode, profile
 from rembg_sessions.core import new_session, remove
-from rembg_sessions.core.imaging.profile import from_srgb, space_of, to_srgb
-
-
-def number(value):
-    return round(value * 65536).to_bytes(4, "big", signed=True)
-
-
-def profile(space="RGB "):
-    """A small ICC profile, version 2: wide-gamut RGB (D65 P3, gamma 2.2), or grey of gamma 1.8."""
-
-    def xyz(*values):
-        return b"XYZ " + bytes(4) + b"".join(map(number, values))
-
-    def curve(gamma):
-        entry = round(gamma * 256).to_bytes(2, "big")
-        return b"curv" + bytes(4) + (1).to_bytes(4, "big") + entry + bytes(2)
-
-    text = b"desc" + bytes(4) + (5).to_bytes(4, "big") + b"wide" + bytes(79)
-    tags = [(b"desc", text), (b"cprt", b"text" + bytes(4) + b"none" + bytes(4))]
-    tags.append((b"wtpt", xyz(0.9642, 1, 0.8249)))
-    if space == "RGB ":
-        tags.append((b"rXYZ", xyz(0.5151, 0.2412, -0.0011)))
-        tags.append((b"gXYZ", xyz(0.2919, 0.6922, 0.0419)))
-        tags.append((b"bXYZ", xyz(0.1572, 0.0666, 0.7841)))
-        tags += [(name, curve(2.2)) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    else:
-        tags.append((b"kTRC", curve(1.8)))
-    start, table, body = 132 + 12 * len(tags), len(tags).to_bytes(4, "big"), b""
-    for name, data in tags:
-        data += bytes(-len(data) % 4)
-        table += name + (start + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
-        body += data
-    head = (start + len(body)).to_bytes(4, "big") + b"none" + b"\x02\x40\0\0" + b"mntr"
-    head += space.encode() + b"XYZ " + bytes(12) + b"acsp" + bytes(28)
-    head += number(0.9642) + number(1) + number(0.8249)
-    return head.ljust(128, b"\0") + table + body
-
+from rembg_sessions.core.imaging.profile import from_srgb, space_of, to_srgb, without_profile
 
 WIDE, GREY = profile(), profile("GRAY")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -77,6 +41,25 @@ def test_an_rgb_profile_is_kept_and_so_are_the_numbers(mode, options):
     assert [round(side) for side in cutout.info["dpi"]] == [300, 300]
     expected = picture.convert("RGB").getpixel((30, 30))
     assert np.abs(np.subtract(cutout.convert("RGB").getpixel((30, 30)), expected)).max() <= 1
+
+
+def test_a_cutout_without_its_profile():
+    picture = Image.new("RGBA", (9, 9), (40, 200, 60, 128))
+    picture.putpixel((0, 0), (0, 0, 0, 0))
+    picture.putpixel((1, 1), (255, 255, 255, 0))
+    found = without_profile(picture, WIDE)
+    # Display P3 in linear sRGB: -0.11, 0.61, -0.001
+    assert [found.getpixel((x, x)) for x in (0, 1, 4)] == [
+        (0, 0, 0, 0),
+        (255, 255, 255, 0),
+        (0, 205, 0, 128),
+    ]
+
+
+def test_a_profile_that_cannot_be_used_changes_nothing(caplog):
+    picture = Image.new("RGBA", (9, 9), (40, 200, 60, 128))
+    assert without_profile(picture, b"nonsense") is picture
+    assert "could not be used" in caplog.text
 
 
 def test_pillow_pictures_carry_it_in_their_info():

@@ -158,14 +158,49 @@ def test_mask_and_trimap_must_have_the_size_of_the_picture():
         find_matte(image)
 
 
+# -- what the user painted --------------------------------------------------------------------
+
+
+def test_painted_hints_correct_what_the_mask_says():
+    image, mask = np.full((40, 60, 3), 90, np.uint8), np.zeros((40, 60), np.uint8)
+    mask[10:30, 10:30] = 255
+    strokes = {name: np.zeros((40, 60), np.float32) for name in ("keep", "remove", "unknown")}
+    strokes["keep"][2:5, 50:55] = 0.3  # a faint brush
+    strokes["remove"][28:30, 10:30] = 1
+    strokes["unknown"][18:22, 18:22] = 1
+    found = find_matte(image, mask, hints=strokes, options=MattingOptions(erode_size=2))
+    assert (found.alpha[2:5, 50:55] == 1).all()
+    assert (found.alpha[28:30, 10:30] == 0).all()
+    assert (found.trimap[18:22, 18:22] == 0.5).all()
+    assert found.trimap[15, 15] == 1 and found.trimap[5, 5] == 0
+    with pytest.raises(ImageError, match="The keep is 4×3 pixels"):
+        find_matte(image, mask, hints={"keep": np.ones((3, 4), np.float32)})
+
+
+def test_painting_is_enough_where_the_mask_is_empty():
+    image, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8)
+    image[:, 30:] = 255
+    keep, unknown = np.zeros((2, 40, 60), np.float32)
+    keep[:, 40:], unknown[:, 20:40] = 1, 1
+    found = find_matte(image, mask, hints={"keep": keep, "unknown": unknown})
+    assert found.warning == ""
+    assert found.alpha[20, 33] > 0.95 and found.alpha[20, 26] < 0.05
+
+
 # -- nothing to solve -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize(
-    ("level", "missing"), [(0, "foreground"), (255, "background"), (128, "foreground")]
+    ("level", "said"),
+    [
+        (0, "the mask is empty: nothing in it is foreground"),
+        (255, "the mask is full: nothing in it is background"),
+        (128, "leaves no certain foreground"),
+        (245, "leaves no certain background"),
+    ],
 )
-def test_without_a_certain_side_the_mask_itself_comes_back(name, level, missing, caplog):
+def test_without_a_certain_side_the_mask_itself_comes_back(name, level, said, caplog):
     mask = np.full((20, 30), level, np.uint8)
     with caplog.at_level(logging.WARNING, "rembg_sessions"):
         found = find_matte(
@@ -173,7 +208,7 @@ def test_without_a_certain_side_the_mask_itself_comes_back(name, level, missing,
         )
     np.testing.assert_array_equal(found.alpha, mask.astype(np.float32) / 255)
     assert found.method == ""
-    assert f"leaves no certain {missing}" in found.warning
+    assert said in found.warning
     assert [record.getMessage() for record in caplog.records] == [found.warning]
 
 
@@ -275,6 +310,48 @@ def test_thin_strokes_are_not_lost_where_fast_solves_a_smaller_picture(wide):
     trimap[11 : 20 if wide else 12] = 0
     found = find_matte(over(true), trimap=trimap, options=MattingOptions(method="fast"))
     assert np.abs(found.alpha - true / 255).mean() < 0.01
+
+
+def halves(shape):
+    """Foreground on the left, background on the right, a soft edge between."""
+    ramp = np.clip((shape[1] / 2 - np.arange(shape[1])) / 8 + 0.5, 0, 1) * 255
+    return np.broadcast_to(ramp.astype(np.uint8), shape)
+
+
+def test_fast_finds_what_lies_between_strokes_of_one_pixel():
+    """Every pixel of the smaller picture covers a stroke, and so none is unknown there."""
+    true = halves((8, 600))
+    trimap = np.where(true == 255, 1, np.where(true == 0, 0, 0.5)).astype(np.float32)
+    trimap[1::2] = 0.5
+    found = find_matte(over(true), trimap=trimap, options=MattingOptions(method="fast"))
+    assert np.abs(found.alpha - true / 255).max() < 0.1
+
+
+def test_fast_takes_foreground_for_background_where_they_change_places():
+    true = halves((11, 657))
+    numbers = np.random.default_rng(3)
+    trimap = np.where(true == 255, 1, np.where(true == 0, 0, 0.5)).astype(np.float32)
+    trimap[numbers.random(trimap.shape) < 0.4] = 0.5
+    trimap[numbers.random(trimap.shape) < 0.1] = 0
+    trimap[numbers.random(trimap.shape) < 0.1] = 1
+    options = MattingOptions(method="fast")
+    one = find_matte(over(true), trimap=trimap, options=options).alpha
+    other = find_matte(over(true), trimap=1 - trimap, options=options).alpha
+    np.testing.assert_allclose(other, 1 - one, atol=1e-4)
+
+
+def test_fast_solves_at_full_size_where_a_smaller_trimap_is_all_unknown():
+    """Each of its pixels would cover foreground, background and unknown alike."""
+    rows, columns = np.mgrid[:8, :600]
+    trimap = np.full((8, 600), 0.5, np.float32)
+    trimap[(rows % 2 == 0) & (columns % 2 == 0)] = 0
+    trimap[(rows % 2 == 1) & (columns % 2 == 1)] = 1
+    image = over(np.where((rows + columns) % 3 == 0, 255, 90).astype(np.uint8))
+    fast, exact = (
+        find_matte(image, trimap=trimap, options=MattingOptions(method=name)).alpha
+        for name in ("fast", "closed-form")
+    )
+    np.testing.assert_array_equal(fast, exact)
 
 
 def test_fast_solves_a_picture_that_is_all_unknown_at_a_smaller_size(monkeypatch):

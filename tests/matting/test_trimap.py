@@ -10,7 +10,12 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from rembg_sessions.core.errors import ImageError, OptionError
-from rembg_sessions.core.matting.trimap import read_trimap, scale_erode_size, trimap_from_mask
+from rembg_sessions.core.matting.trimap import (
+    paint,
+    read_trimap,
+    scale_erode_size,
+    trimap_from_mask,
+)
 
 
 def disc(height=60, width=80, radius=20.0, softness=10.0):
@@ -94,6 +99,7 @@ def test_arguments_out_of_range(arguments, message):
         (1, (100, 100), 1),
         (0, (4096, 4096), 0),
         (-1, (100, 100), -1),
+        (1 << 20, (2000, 10), 1 << 20),
     ],
 )
 def test_the_band_follows_the_size_of_the_picture(size, size_hw, expected):
@@ -127,6 +133,11 @@ def test_floats_run_from_0_to_1(dtype):
     np.testing.assert_array_equal(read_trimap(CLASSES.astype(dtype), (1, 9)), CLASSES)
 
 
+def test_floats_that_resampling_threw_beyond_0_to_1():
+    thrown = np.where(CLASSES == 1, np.nextafter(1, 2), CLASSES - 0.1 * (CLASSES == 0))
+    np.testing.assert_array_equal(read_trimap(thrown, (1, 9)), CLASSES)
+
+
 def test_a_trimap_of_16_bit_and_of_a_palette():
     wide = Image.fromarray(LEVELS.astype(np.uint16) * 257)
     np.testing.assert_array_equal(read_trimap(wide, (1, 9)), CLASSES)
@@ -134,7 +145,7 @@ def test_a_trimap_of_16_bit_and_of_a_palette():
     np.testing.assert_array_equal(read_trimap(few, (1, 9)), CLASSES)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 128.0])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.6, 128.0])
 def test_floats_out_of_range_are_refused(bad):
     trimap = CLASSES.copy()
     trimap[0, 3] = bad
@@ -158,3 +169,29 @@ def test_another_size_of_the_same_proportions_is_scaled():
 def test_other_proportions_are_refused():
     with pytest.raises(ImageError, match=r"40×30 pixels and the picture 40×40"):
         read_trimap(np.full((30, 40), 128, np.uint8), (40, 40))
+
+
+# -- painting -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opacity", [1, 0.5, 0.06])
+def test_a_soft_brush_of_any_opacity_counts_to_half_its_strength(opacity):
+    stroke = opacity * np.array([[0, 0.1, 0.4, 0.5, 0.9, 1, 0.6, 0.2, 0]], np.float32)
+    trimap = np.zeros((1, 9), np.float32)
+    for name, value in (("keep", 1), ("unknown", 0.5), ("remove", 0)):
+        painted = paint(trimap + np.float32(name == "remove"), **{name: stroke})
+        expected = np.where(stroke >= opacity / 2, value, trimap + (name == "remove"))
+        np.testing.assert_array_equal(painted, expected)
+    assert not trimap.any()
+
+
+def test_what_nobody_painted_changes_nothing():
+    dirt = np.full((1, 9), 0.04, np.float32)
+    np.testing.assert_array_equal(paint(CLASSES, keep=dirt, remove=dirt, unknown=dirt), CLASSES)
+    np.testing.assert_array_equal(paint(CLASSES), CLASSES)
+
+
+def test_unknown_wins_over_keep_and_keep_over_remove():
+    ones = np.ones((1, 9), np.float32)
+    assert (paint(CLASSES, keep=ones, remove=ones) == 1).all()
+    assert (paint(CLASSES, keep=ones, unknown=ones) == 0.5).all()

@@ -342,6 +342,36 @@ def test_matting_takes_a_trimap_instead_of_a_mask():
         MATTING.execute(soft_picture(alpha), trimap=drawn[:, :10])
 
 
+def test_matting_takes_what_was_painted():
+    alpha = ramp_alpha(40, 60)
+    hard = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
+    strokes = torch.zeros(1, 80, 120)  # of another size, as of a scaled picture
+    strokes[:, :, 20:100] = 0.4
+    empty = torch.zeros(1, 64, 64)  # Load Image's, where nothing was painted
+    mask, _, trimap = MATTING.execute(
+        soft_picture(alpha), hard, unknown=strokes, keep=empty, remove=empty
+    )
+    assert (trimap[0, :, 12:48] == 0.5).all()
+    assert np.abs(mask[0].numpy() - alpha).mean() < 0.01
+
+
+def test_matting_says_that_it_was_given_a_cutout(monkeypatch):
+    texts = []
+    monkeypatch.setattr(host, "show_text", texts.append)
+    alpha = ramp_alpha(40, 60)
+    mask = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
+    seen = torch.from_numpy((alpha > 0.4).astype(np.float32))[None, ..., None]
+    photo = soft_picture(alpha)
+    for picture, is_cutout in (
+        (torch.cat([photo * seen, seen], -1), True),
+        (torch.cat([photo, seen], -1), False),  # its colours are there
+        (torch.cat([photo, torch.ones_like(seen)], -1), False),
+        (photo, False),
+    ):
+        MATTING.execute(picture, mask)
+        assert ("is a cut-out" in texts[-1]) == is_cutout
+
+
 def test_matting_shows_what_it_did(monkeypatch):
     texts, saved = [], []
     monkeypatch.setattr(host, "show_text", texts.append)
@@ -356,7 +386,7 @@ def test_matting_shows_what_it_did(monkeypatch):
     np.testing.assert_array_equal(np.asarray(saved[1]), (mask[0] * 255 + 0.5).to(torch.uint8))
     assert len(texts) == 1
     assert texts[0].startswith("closed-form, ")
-    assert "1 of 2 images: Alpha matting was skipped" in texts[0]
+    assert "1 of 2 images: Alpha matting was skipped: the mask is empty" in texts[0]
 
 
 class Quarter(VitMatte):
@@ -473,10 +503,13 @@ def test_every_socket_has_a_tooltip(name):
 
 def test_handle_serves_the_other_protocols():
     class Core:
-        model_name, provider, graphs = "stub", "CPU", ()
+        model_name, provider, graphs, is_open = "stub", "CPU", (), True
 
         def open(self):
             pass
+
+        def is_current(self):
+            return True
 
         predict_layers = Layers.predict_layers
         process = Processes.process
@@ -505,7 +538,7 @@ def test_nodes_register_without_onnxruntime():
         "import sys; sys.modules['onnxruntime'] = None\n"
         "import rembg_sessions, torch\n"
         "nodes = rembg_sessions.NODE_CLASS_MAPPINGS\n"
-        "assert len(nodes) == 6, nodes\n"
+        "assert len(nodes) == 8, nodes\n"
         "for node in nodes.values(): node.INPUT_TYPES()\n"
         "try: nodes['RemBGRemove']().execute(torch.zeros(1, 8, 8, 3))\n"
         "except ImportError as error: print(error)\n"

@@ -1,6 +1,8 @@
 import builtins
+import errno
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -432,9 +434,92 @@ def test_the_model_folder_may_be_the_host_programs(tmp_path):
     assert (found.model_folder, found.model_folder_exists) == (str(tmp_path), True)
 
 
+def make_file(path):
+    path.write_bytes(b"")
+    return path
+
+
+def make_loose_link(path):
+    try:
+        path.symlink_to("gone")
+    except OSError:
+        pytest.skip("links need a permission here")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (make_file, "home is no folder"),
+        (lambda path: make_file(path) / "below" / "it", "home is no folder"),
+        (make_loose_link, "home is no folder"),
+        (lambda path: path / ("x" * 5000), "it cannot be looked into"),
+    ],
+)
+def test_a_model_folder_that_cannot_be_one(make, said, tmp_path):
+    given = collect(make(tmp_path / "home"))
+    assert said in given.model_folder_fault and not given.model_folder_exists
+    text = report(given)
+    assert "Models cannot be kept in" in text and "1 problem found:" in text
+    assert "Everything is in order" not in text and "made by the first download" not in text
+
+
+@pytest.mark.parametrize(
+    ("refused", "there", "said"),
+    [
+        (os.R_OK, True, "may not be read by this user"),
+        (os.W_OK, False, "it is not there, and .* may not be written to by this user"),
+        (os.W_OK, True, ""),
+    ],
+)
+def test_a_model_folder_that_the_user_may_not_use(refused, there, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & refused)
+    given = collect(tmp_path if there else tmp_path / "new")
+    assert re.fullmatch(f".*{said}", given.model_folder_fault)
+    text = report(given)
+    assert ("Everything is in order" in text) == (not said)
+    note = "Note: The model folder may not be written to by this user"
+    assert (note in text) == (not said)
+
+
+def test_a_home_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    real = os.stat
+
+    def refuse(path, *args, **kwargs):
+        if str(path).startswith(str(tmp_path)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    found = installation._examine_folder(tmp_path / ".u2net")
+    assert found == ("it cannot be looked into (Permission denied)", False)
+
+
+def test_a_user_without_a_home(monkeypatch):
+    monkeypatch.setattr(installation.settings, "home", lambda: None)
+    text = report(collect())
+    assert "Models cannot be kept in nowhere: this user has no home folder" in text
+
+
+def test_a_password_with_a_slash_is_hidden(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:12/pa/ss@127.0.0.1:1")
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:pa@ss/x@mirror")
+    text = report(collect())
+    assert "HTTPS_PROXY=http://***@127.0.0.1:1" in text and "HF_ENDPOINT=https://***@mirror" in text
+
+
 def test_missing_runtime_message(monkeypatch):
     monkeypatch.setattr(diagnosis, "collect", lambda: facts(distributions={}, owners=()))
     text = missing_runtime_message(ImportError("No module named 'onnxruntime'"))
     assert "onnxruntime is not installed: No module named 'onnxruntime'." in text
     assert f"{PIP} install onnxruntime\n" in text
     assert " doctor" in text
+
+
+def test_places_that_could_steer_a_terminal_or_are_too_long(monkeypatch):
+    monkeypatch.setenv("REMBG_HOME", "\x1b[2Jhome")
+    monkeypatch.setenv("U2NET_HOME", f"/\x1b[2J{'x' * 5000}")
+    found = collect()
+    assert found.environment["REMBG_HOME"] == r"\x1b[2Jhome"
+    assert found.model_folder.startswith(r"/\x1b[2Jxxx") and len(found.model_folder) == 1000
+    assert not found.model_folder_exists

@@ -29,6 +29,11 @@ OUT_OF_MEMORY = RuntimeError("Failed to allocate memory for requested buffer of 
 NO_KERNEL = RuntimeError("Could not find an implementation for Foo(13)")
 
 
+class RunOptions(SimpleNamespace):
+    def add_run_config_entry(self, key, value):
+        setattr(self, key, value)
+
+
 class Runtime:
     """A stand-in for onnxruntime.
 
@@ -42,7 +47,7 @@ class Runtime:
         self.opens = set(opens or available)
         self.failures = list(failures)
         self.opened, self.ran = [], []
-        self.SessionOptions = self.RunOptions = SimpleNamespace
+        self.SessionOptions, self.RunOptions = SimpleNamespace, RunOptions
 
     def get_available_providers(self):
         return self.available
@@ -64,6 +69,9 @@ class FakeSession:
 
     def get_inputs(self):
         return [SimpleNamespace(name="picture", shape=[1, 3, 2, 2], type="tensor(float)")]
+
+    def get_provider_options(self):
+        return {name: {"device_id": "1"} for name in self.providers}
 
     def get_outputs(self):
         return [SimpleNamespace(name="alpha"), SimpleNamespace(name="another")]
@@ -255,7 +263,13 @@ def test_a_failure_on_the_cpu_is_reported(make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "failure", [OUT_OF_MEMORY, MemoryError(), RuntimeError("CUDA out of memory")]
+    "failure",
+    [
+        OUT_OF_MEMORY,
+        MemoryError(),
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("RUNTIME_EXCEPTION : Encountered unknown exception in Run()"),
+    ],
 )
 def test_out_of_memory_frees_once_and_tries_again(make, failure, caplog):
     net, runtime = make(failures=[failure])
@@ -319,6 +333,20 @@ def test_runs_at_once(make, monkeypatch, request_, most):
         list(pool.map(lambda _: net.run(FEED), range(8)))
     assert max(peak) == most
     assert len(threads) == most
+
+
+@pytest.mark.parametrize(("request_", "given_back"), [("CUDA", "gpu:1"), ("CPU", None)])
+def test_video_memory_is_given_back_after_a_run(make, monkeypatch, request_, given_back):
+    net, _ = make(request_)
+    seen = []
+
+    def run(self, outputs, feed, options):
+        seen.append(getattr(options, "memory.enable_memory_arena_shrinkage", None))
+        return [feed["picture"]]
+
+    monkeypatch.setattr(FakeSession, "run", run)
+    net.run(FEED)
+    assert seen == [given_back]
 
 
 def test_a_run_that_waits_for_its_turn_may_be_cancelled(make, monkeypatch):

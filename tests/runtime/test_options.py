@@ -48,6 +48,25 @@ def test_a_thread_count_that_is_no_number(text, monkeypatch):
         session_options(RuntimeOptions())
 
 
+@pytest.mark.parametrize("model", ["u2net_custom", "backdrop"])
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"threads": 99999999999}, "threads is 99999999999; use a whole number from 0 to 1024"),
+        ({"threads": "x"}, "threads is 'x'; use a whole number"),
+        ({"device_id": "x"}, "device_id is 'x'; use a whole number"),
+        ({"device_id": -1}, "device_id is -1; use a whole number"),
+        ({"runs_on": 5}, "runs_on is 5; use a name"),
+        ({"optimization": 5}, "optimization is 5; use one of disable"),
+        ({"cpu_fallback": "no"}, "cpu_fallback is 'no'; use True or False"),
+    ],
+    ids=str,
+)
+def test_options_are_checked_for_every_kind_of_session(model, option, said):
+    with pytest.raises(OptionError, match=said):
+        new_session(model, **option)
+
+
 def test_a_negative_thread_count():
     with pytest.raises(OptionError, match="threads is -1; use a whole number from 0 to 1024"):
         session_options(RuntimeOptions(threads=-1))

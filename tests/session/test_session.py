@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -256,3 +259,27 @@ def test_a_session_works_in_another_process(network, photo):
     with ProcessPoolExecutor(1, context) as pool:
         result = pool.submit(remove, photo(), session=session).result(120)
     assert result == remove(photo(), session=session)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_session_that_ran_works_in_a_forked_process(network):
+    """The threads that ran it stay behind in the parent."""
+    program = """
+import multiprocessing, sys
+from PIL import Image
+from rembg_sessions.core import new_session, remove
+
+session = new_session("u2net_custom", model_path=sys.argv[1])
+picture = Image.new("RGB", (30, 20), (200, 90, 30))
+before = remove(picture, session=session)
+
+def cut(_):
+    return remove(picture, session=session)
+
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    (result,) = pool.map_async(cut, [0]).get(60)
+assert result == before
+"""
+    command = [sys.executable, "-c", program, str(network("mine.onnx"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

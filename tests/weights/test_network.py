@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
+import os
 import shutil
 import socket
 import ssl
@@ -196,6 +198,59 @@ def test_netrc_is_not_read(server, tmp_path):
 def half_sent(handler):
     head(handler, 200, len(DATA))
     handler.wfile.write(DATA[: len(DATA) // 2])
+
+
+# Settings of huggingface_hub, which it reads while it is imported
+
+SETTINGS_CHILD = """
+import logging, sys
+from pathlib import Path
+from rembg_sessions.core.errors import WeightsError
+from rembg_sessions.core.registry.spec import HubFile, ModelSpec, WeightFile
+from rembg_sessions.core.weights import store as weights
+
+logging.basicConfig(level="WARNING")
+url, sha256, folder = sys.argv[1:]
+hub = (HubFile("hub/repo", "x/tiny.onnx"),)
+file = WeightFile(file="tiny.onnx", hub=hub, url=url, sha256=sha256)
+spec = ModelSpec(name="tiny", label="", session_class="", good_for="", licence="", weights=(file,))
+try:
+    print(weights.ensure(spec, folders=[Path(folder)])[0])
+except WeightsError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "http://host:abc"),
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_ENDPOINT", "http://me:se/cret@host"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "abc"),
+        ("HF_HUB_ETAG_TIMEOUT", "x"),
+    ],
+)
+def test_settings_that_the_hub_refuses(server, tmp_path, name, value, served):
+    if not any(map(importlib.util.find_spec, ("httpx", "httpx2"))):
+        pytest.skip("nothing is asked without huggingface_hub 0")
+    environment = {**os.environ, name: value}
+    environment.pop("REMBG_SESSIONS_OFFLINE", None)
+    if not served:
+        server.behaviours[RELEASE] = [status(404)]
+    digest = hashlib.sha256(DATA).hexdigest()
+    line = [sys.executable, "-c", SETTINGS_CHILD, server.url + RELEASE, digest, str(tmp_path)]
+    run = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert server.paths() == [RELEASE]
+    said = run.stdout + run.stderr
+    assert "huggingface.co/hub/repo/resolve/main/x/tiny.onnx was not asked" in said or (
+        "is not a usable address" in said and "HF_ENDPOINT" in said  # some versions import
+    )
+    assert name in said and "cret" not in said and "'se'" not in said
+    assert (tmp_path / "tiny.onnx").exists() == served
+    assert ("answered 404" in run.stdout) != served
 
 
 # Proxies

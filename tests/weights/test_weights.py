@@ -10,10 +10,11 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from huggingface_hub import constants
 from weights_server import (
     DATA,
@@ -44,7 +45,7 @@ from rembg_sessions.core import settings
 from rembg_sessions.core.errors import ModelPathError, OfflineError, WeightsError
 from rembg_sessions.core.registry import lookup as registry
 from rembg_sessions.core.registry.spec import Output, WeightFile
-from rembg_sessions.core.weights import network, transfer
+from rembg_sessions.core.weights import download, network, transfer
 from rembg_sessions.core.weights import store as weights
 
 # Folders and files that are there already
@@ -128,7 +129,7 @@ def test_wrong_hand_placed_file_is_an_error_with_both_hashes(server, tmp_path, b
         f"{len(bad)} bytes",
         f"{len(DATA)} bytes",
         "Delete it",
-        "u2net_custom",
+        "dis_custom",
         "MODEL_CHECKSUM_DISABLED",
     ):
         assert needed in text
@@ -642,9 +643,15 @@ def test_two_processes_download_once(server, start_child, tmp_path):
     assert not (tmp_path / "tiny.onnx.lock").exists()
 
 
-def test_lock_file_stays_while_something_is_left_to_be_written(server, tmp_path):
-    """Whoever waits on a removed one would not keep out whoever makes a new one."""
+@pytest.mark.parametrize("part", [False, True])
+def test_lock_file_goes_whatever_became_of_the_download(server, tmp_path, part):
     lock = tmp_path / "tiny.onnx.lock"
+    if not part:
+        server.behaviours = {HUB: [status(404)], RELEASE: [status(404)]}
+        with pytest.raises(WeightsError, match="could not be downloaded"):
+            weights.ensure(model(row(server)), folders=[tmp_path])
+        assert files_in(tmp_path) == [] and not lock.exists()
+        return
 
     def cancel(done, total):
         if done:
@@ -652,9 +659,53 @@ def test_lock_file_stays_while_something_is_left_to_be_written(server, tmp_path)
 
     with pytest.raises(Stop):
         weights.ensure(model(row(server)), folders=[tmp_path], on_progress=cancel)
-    assert lock.exists() == (os.name == "posix")
+    assert not lock.exists() and (tmp_path / "tiny.onnx.part").exists()
     weights.ensure(model(row(server)), folders=[tmp_path])
     assert not lock.exists()
+
+
+@posix
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_lock_whose_file_is_gone_keeps_nobody_out(tmp_path, followed):
+    """Its holder removes it, after it was opened here: another one may make and hold a new one."""
+    path = tmp_path / "x.lock"
+    lock, next_one = FileLock(path), FileLock(path)
+    acquire = lock.acquire
+
+    def late(timeout):
+        acquire(timeout=timeout)
+        path.unlink()
+        if followed:
+            next_one.acquire(timeout=1)
+
+    lock.acquire = late
+    assert not download._acquire(lock, path, is_soft=False)
+    assert not lock.is_locked
+    lock.acquire = acquire
+    if followed:
+        with pytest.raises(Timeout):
+            download._acquire(lock, path, is_soft=False)
+        next_one.release()
+    assert download._acquire(lock, path, is_soft=False) and lock.is_locked
+    lock.release()
+
+
+def test_many_processes_that_fail_never_work_at_once(server, start_child, tmp_path):
+    """Each removes the lock file that the next ones wait for."""
+    busy, most = [0], []
+
+    def work(handler):
+        busy[0] += 1
+        most.append(busy[0])
+        time.sleep(0.05)
+        busy[0] -= 1
+        handler.send_error(404)
+
+    server.behaviours[RELEASE] = [work]
+    children = [start_child() for _ in range(4)]
+    for child in children:
+        child.communicate(timeout=60)
+    assert most == [1] * 4 and files_in(tmp_path) == []
 
 
 def test_threads_download_once(server, tmp_path):

@@ -19,7 +19,11 @@ class StoppedError(Exception):
     """Ends work whose result nobody waits for any more."""
 
 
-def run_watched(work: Callable[[Bytes], Result], on_step: Callable[[], None] | None) -> Result:
+def run_watched(
+    work: Callable[[Bytes], Result],
+    on_step: Callable[[], None] | None,
+    stop: Callable[[], None] | None = None,
+) -> Result:
     """Call ``work(stopped)`` on a thread of its own, and ``on_step`` on this one meanwhile.
 
     Parameters
@@ -29,6 +33,8 @@ def run_watched(work: Callable[[Bytes], Result], on_step: Callable[[], None] | N
     on_step
         Called every 0.05 seconds. What it raises is passed on, when ``work`` was told to stop
         and has ended.
+    stop
+        Called after ``stopped`` was set, for work that does not always look at it.
     """
     stopped = np.zeros(1, np.uint8)
     with ThreadPoolExecutor(1, "matting") as pool:
@@ -40,5 +46,7 @@ def run_watched(work: Callable[[Bytes], Result], on_step: Callable[[], None] | N
                 wait([future], _STEP_SECONDS)
         except BaseException:
             stopped[0] = 1
+            if stop:
+                stop()
             raise
         return future.result()

@@ -26,12 +26,18 @@ class BudgetError(NotEnoughMemoryError):
 
     def __init__(self, need: int, budget: int) -> None:
         super().__init__(
-            f"Alpha matting of this picture needs at least {need / 2**20:.0f} MiB of memory and "
-            f"may use {budget / 2**20:.0f} MiB. Free some memory, make the unknown band narrower, "
-            "or make the picture smaller."
+            f"Alpha matting of this picture needs at least {_amount(need)} of memory and may use "
+            f"{_amount(budget) if budget else 'none'}. Free some memory, make the unknown band "
+            "narrower, or make the picture smaller."
         )
         self.need = need
         self.budget = budget
+
+
+def _amount(size: int) -> str:
+    """Return a number of bytes in a unit of which it is at least one."""
+    mebibytes = size / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes >= 1 else f"{max(1, size >> 10)} KiB"
 
 
 def check_budget(need: int, memory: int | None, share: int = 4) -> None:
@@ -41,15 +47,24 @@ def check_budget(need: int, memory: int | None, share: int = 4) -> None:
     ----------
     need
         Bytes.
-    memory
-        Bytes that it may take; None stands for the free memory, less what libraries take for
-        themselves, divided by ``share``.
+    memory, share
+        See :func:`find_budget`.
     """
-    budget = memory
-    if budget is None:
-        budget = max(0, free_memory() - _LIBRARIES) // share
+    budget = find_budget(memory, share)
     if need > budget:
         raise BudgetError(need, budget)
+
+
+def find_budget(memory: int | None, share: int = 4) -> int:
+    """Return how many bytes matting may take.
+
+    Parameters
+    ----------
+    memory
+        That many; None stands for the free memory, less what libraries take for themselves,
+        divided by ``share``.
+    """
+    return max(0, free_memory() - _LIBRARIES) // share if memory is None else memory
 
 
 def predict_symbolic(pixels: int, unknown: int) -> int:

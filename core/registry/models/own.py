@@ -38,6 +38,16 @@ OWN: tuple[ModelSpec, ...] = (
         custom=True,
     ),
     ModelSpec(
+        name="birefnet_custom",
+        label="your own BiRefNet file",
+        session_class="BiRefNetCustomSession",
+        good_for="Any network with the input and output of BiRefNet, of any size.",
+        licence="as the file's author says",
+        commercial=None,
+        output=Output.LOGITS,
+        custom=True,
+    ),
+    ModelSpec(
         name="backdrop",
         label="plain backdrop, no download",
         session_class="PlainBackdropSession",

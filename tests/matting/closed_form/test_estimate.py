@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from oracle import oracle
 
 from rembg_sessions.core.matting.closed_form import (
     choice,
@@ -29,52 +30,6 @@ from rembg_sessions.core.matting.closed_form.symbolic import analyse
 
 # Errors in levels of 8 bit; the issue allows 1. Measured: 8e-5 at most.
 EXACT = 1e-3
-
-
-def oracle(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    """Solve for alpha with a dense matrix of whitened windows, all in long double."""
-    real = np.longdouble
-    height, width = trimap.shape
-    is_unknown = trimap.ravel() == 0.5
-    number = np.cumsum(is_unknown) - 1
-    count = is_unknown.sum()
-    matrix, right = np.zeros((count, count), real), np.zeros(count, real)
-    pixels = np.arange(height * width).reshape(height, width)
-    colours = image.reshape(-1, 3).astype(real) / 255
-    known = trimap.ravel().astype(real)
-    for y in range(height - 2):
-        for x in range(width - 2):
-            window = pixels[y : y + 3, x : x + 3].ravel()
-            inside = is_unknown[window]
-            if not inside.any():
-                continue
-            centred = colours[window] - colours[window].mean(axis=0)
-            white = _forward(_lower(centred.T @ centred + real(1e-7) * np.eye(3)), centred.T)
-            part = np.eye(9) - real(1) / 9 - white.T @ white
-            own = number[window[inside]]
-            matrix[np.ix_(own, own)] += part[np.ix_(inside, inside)]
-            right[own] -= part[np.ix_(inside, ~inside)] @ known[window[~inside]]
-    lower = _lower(matrix)
-    solution = _forward(lower[::-1, ::-1].T, _forward(lower, right)[::-1])[::-1]
-    alpha = trimap.astype(np.float64).ravel()
-    alpha[is_unknown] = np.clip(solution, 0, 1)
-    return alpha.reshape(trimap.shape)
-
-
-def _lower(matrix: np.ndarray) -> np.ndarray:
-    lower = matrix.copy()
-    for k in range(len(lower)):
-        lower[k:, k] /= np.sqrt(lower[k, k])
-        rest = np.flatnonzero(lower[k + 1 :, k]) + k + 1
-        lower[np.ix_(rest, rest)] -= np.outer(lower[rest, k], lower[rest, k])
-    return np.tril(lower)
-
-
-def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    solution = right.copy()
-    for k in range(len(lower)):
-        solution[k] = (solution[k] - lower[k, :k] @ solution[:k]) / lower[k, k]
-    return solution
 
 
 # -- pictures and trimaps ---------------------------------------------------------------------
@@ -313,7 +268,7 @@ def test_several_regions_do_not_disturb_each_other():
 
 def test_the_budget_is_checked_before_factoring(monkeypatch):
     monkeypatch.setattr(numpy_backend, "factorise", None)
-    with pytest.raises(BudgetError, match=r"at least \d+ MiB .* may use 0 MiB") as caught:
+    with pytest.raises(BudgetError, match=r"at least 434 KiB .* may use 195 KiB") as caught:
         estimate_alpha_closed_form(picture("stars"), ring(), memory=200_000)
     assert caught.value.budget == 200_000 < caught.value.need < 1e8
     assert isinstance(caught.value, MemoryError)
@@ -332,7 +287,7 @@ def test_a_quarter_of_the_free_memory_is_the_budget_less_what_libraries_take(mon
         estimate_alpha_closed_form(picture("stars"), ring())
     assert caught.value.budget == 1000
     monkeypatch.setattr(memory, "free_memory", lambda: 0)  # told, and none
-    with pytest.raises(BudgetError, match="may use 0 MiB"):
+    with pytest.raises(BudgetError, match="may use none"):
         estimate_alpha_closed_form(picture("stars"), ring())
 
 

@@ -1,0 +1,95 @@
+"""What sessions found already, so that another colour or edge does not run the network again."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from ..core.session.protocol import Layer
+from ..core.session.rembg_api import BaseSession
+
+# 64 masks of 1024², 5 of 4000×3000.
+_MOST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    layers: list[Layer]
+    size: int
+    used: int
+
+
+# By session, so that it goes when its session goes; then by picture and options.
+_found: weakref.WeakKeyDictionary[BaseSession, dict[tuple[bytes, str], _Found]]
+_found = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+_turn = itertools.count()
+
+
+def remembered(
+    session: BaseSession,
+    image: Image.Image,
+    options: dict[str, Any],
+    find: Callable[[], list[Layer]],
+) -> list[Layer]:
+    """Return the layers of a picture: those found before, or what ``find`` returns.
+
+    They are found again after the model's file was replaced. Their alpha is read-only.
+
+    Parameters
+    ----------
+    options
+        What else the session is asked, by name.
+    """
+    key = (_digest(image), repr(sorted(options.items())))
+    current = session.is_current()
+    with _lock:
+        known = _found.setdefault(session, {})
+        if not current:
+            known.clear()
+        if (hit := known.get(key)) is not None:
+            known[key] = _Found(hit.layers, hit.size, next(_turn))
+            return hit.layers
+    layers = find()
+    size = sum(map(_bytes, layers))
+    if current and size <= _MOST_BYTES:
+        for layer in layers:
+            layer.alpha.flags.writeable = False
+        with _lock:
+            _found.setdefault(session, {})[key] = _Found(layers, size, next(_turn))
+            _make_room()
+    return layers
+
+
+def forget(session: BaseSession) -> None:
+    """Let go of what a session found."""
+    with _lock:
+        _found.pop(session, None)
+
+
+def _make_room() -> None:
+    """Drop what was not used for longest."""
+    entries = [(each.used, known, key) for known in _found.values() for key, each in known.items()]
+    total = sum(known[key].size for _, known, key in entries)
+    for _, known, key in sorted(entries, key=lambda entry: entry[0]):
+        if total <= _MOST_BYTES:
+            break
+        total -= known.pop(key).size
+
+
+def _digest(image: Image.Image) -> bytes:
+    text = f"{image.mode} {image.size}"
+    return hashlib.blake2b(image.tobytes(), key=text.encode()[:64], digest_size=32).digest()
+
+
+def _bytes(layer: Layer) -> int:
+    edge = 0 if layer.edge is None else layer.edge.pixels.nbytes + layer.edge.colours.nbytes
+    cutout = 0 if layer.cutout is None else layer.cutout.nbytes
+    return layer.alpha.nbytes + edge + cutout

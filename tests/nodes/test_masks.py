@@ -1,0 +1,172 @@
+"""A network runs once for a picture, whatever is done with its mask afterwards."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch", reason="torch is not installed: nodes need it")
+
+import torch
+
+from rembg_sessions.core.session.protocol import Layer
+from rembg_sessions.core.session.rembg_api import BaseSession
+from rembg_sessions.nodes import NODE_CLASS_MAPPINGS, masks
+from rembg_sessions.nodes.handle import SessionHandle
+
+REMOVE, MASK = NODE_CLASS_MAPPINGS["RemBGRemove"], NODE_CLASS_MAPPINGS["RemBGMask"]
+
+
+class Counting(BaseSession):
+    """Finds what is bright, and remembers what it was asked."""
+
+    model_name = "counting"
+
+    def __init__(self):
+        self.asked = []
+        self.current = True
+
+    def is_current(self):
+        return self.current
+
+    def predict_layers(self, image, **options):
+        self.asked.append((image.size, options))
+        grey = np.asarray(image.convert("L"), np.float32) / 255
+        return [Layer(grey.copy())]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered():
+    masks._found.clear()
+
+
+@pytest.fixture
+def session():
+    return Counting()
+
+
+def pictures(count=1, height=20, width=30, seed=1):
+    return torch.from_numpy(np.random.default_rng(seed).random((count, height, width, 3), "f"))
+
+
+def test_another_colour_or_edge_does_not_run_the_network_again(session):
+    handle, image = SessionHandle(session), pictures(2)
+    first = REMOVE().execute(image, handle)
+    assert len(session.asked) == 2
+    for change in (
+        {"background": "colour", "background_colour": "#ff0000"},
+        {"edge_colours": "original"},
+        {"grow": 2},
+        {"feather": 1.0},
+        {"keep": "background"},
+        {"post_process": True},
+    ):
+        REMOVE().execute(image, handle, **change)
+    assert len(session.asked) == 2
+    again = REMOVE().execute(image, handle)
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_two_nodes_with_one_session_run_it_once(session):
+    image = pictures()
+    REMOVE().execute(image, SessionHandle(session))
+    (mask,) = MASK().execute(image, SessionHandle(session), threshold=0.5)
+    assert len(session.asked) == 1
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
+    SessionHandle(session).encode_image(image)
+    assert len(session.asked) == 1
+
+
+def test_what_makes_another_mask_runs_it(session):
+    handle, image = SessionHandle(session), pictures()
+    REMOVE().execute(image, handle)
+    REMOVE().execute(pictures(seed=2), handle)
+    assert len(session.asked) == 2
+    one_level = image.clone()
+    one_level[0, 3, 4, 1] = (one_level[0, 3, 4, 1] + 0.5) % 1
+    REMOVE().execute(one_level, handle)
+    assert len(session.asked) == 3
+    REMOVE().execute(image.reshape(1, 30, 20, 3), handle)  # the same bytes, another shape
+    assert len(session.asked) == 4
+    REMOVE().execute(image, handle, max_size=10)
+    REMOVE().execute(image, handle, sam_prompt='[{"type": "point", "label": 1, "data": [3, 4]}]')
+    REMOVE().execute(image, SessionHandle(session, cloth_category="upper"))
+    assert len(session.asked) == 7
+    REMOVE().execute(image, SessionHandle(Counting()))
+    assert len(session.asked) == 7
+
+
+def test_a_replaced_file_is_asked_again(session):
+    handle, image = SessionHandle(session), pictures()
+    REMOVE().execute(image, handle)
+    session.current = False
+    REMOVE().execute(image, handle)
+    REMOVE().execute(image, handle)
+    session.current = True
+    REMOVE().execute(image, handle)
+    assert len(session.asked) == 4
+
+
+def test_freed_memory_is_free(session):
+    handle, image = SessionHandle(session), pictures()
+    REMOVE().execute(image, handle)
+    (known,) = masks._found.values()
+    kept = weakref.ref(next(iter(known.values())).layers[0].alpha)
+    del known
+    masks.forget(session)
+    gc.collect()
+    assert kept() is None
+    REMOVE().execute(image, handle)
+    assert len(session.asked) == 2
+
+
+def test_masks_go_with_their_session():
+    session = Counting()
+    REMOVE().execute(pictures(), SessionHandle(session))
+    assert len(masks._found) == 1
+    del session
+    gc.collect()
+    assert len(masks._found) == 0
+
+
+def test_there_is_a_limit(session, monkeypatch):
+    monkeypatch.setattr(masks, "_MOST_BYTES", 3 * 20 * 30 * 4)
+    handle = SessionHandle(session)
+    images = [pictures(seed=seed) for seed in range(4)]
+    for image in images[:3]:
+        REMOVE().execute(image, handle)
+    REMOVE().execute(images[0], handle)  # used again: the second is the oldest now
+    REMOVE().execute(images[3], handle)
+    assert len(session.asked) == 4
+    REMOVE().execute(images[0], handle)
+    assert len(session.asked) == 4
+    REMOVE().execute(images[1], handle)
+    assert len(session.asked) == 5
+    REMOVE().execute(pictures(height=100, width=100), handle)  # larger than the limit alone
+    assert sum(len(known) for known in masks._found.values()) <= 3
+
+
+def test_what_is_remembered_cannot_be_changed(session):
+    handle = SessionHandle(session)
+    rgb = Image.fromarray(np.full((4, 5, 3), 200, np.uint8))
+    (layer,) = handle.predict_layers(rgb)
+    with pytest.raises(ValueError, match="read-only"):
+        layer.alpha[0, 0] = 0
+    assert handle.predict_layers(rgb)[0] is layer
+
+
+def test_a_closed_model_is_not_opened_to_name_its_provider(session):
+    class Closed(Counting):
+        is_open = False
+
+        @property
+        def provider(self):
+            raise AssertionError("opened")
+
+    handle = SessionHandle(Closed())
+    assert handle.provider == ""
