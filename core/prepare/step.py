@@ -23,13 +23,16 @@ from .model import Model
 from .prove import has_deform_conv, prove, provider_name
 from .reading import read_model
 from .size import with_side
-from .writing import pieces
+from .writing import pieces, size
 
 _log = logging.getLogger("rembg_sessions")
 
-# ONNX Runtime works out what follows from constants each time a network is opened: of BiRefNet's
-# 18,000 nodes in 3 s, and what is left in 1 s. IS-Net's 700 take no time.
+# ONNX Runtime works out what follows from constants each time a network is opened. Doing it once
+# takes two thirds off an opening of BiRefNet lite, with 18,000 nodes; IS-Net's 700 take no time.
 _MANY_NODES = 3000
+# What is worked out is stored: 0.1 GB for BiRefNet lite (0.2 GB), 1.3 GB for BiRefNet (0.9 GB),
+# which is more than protobuf can write.
+_MOST_BYTES = 400 << 20
 
 
 def prepare(
@@ -69,7 +72,9 @@ def prepare(
                     return found
             model = read_model(data)
             changed, is_changed = _changed(model, wish)
+            written = pieces(changed)
             fold = faster and wish.is_cpu and len(changed.nodes) > _MANY_NODES
+            fold = fold and size(written) <= _MOST_BYTES
             if not is_changed and not fold:
                 _say_once(f"{path.name} runs as it is: no part of it is known to run faster.")
                 return path
@@ -86,7 +91,7 @@ def prepare(
                     folded.unlink(missing_ok=True)  # the disk may have become full
                     prove(source, changed, provider, run=run)
 
-            return cache.keep(path, _file_name(path, data, wish), pieces(changed), check)
+            return cache.keep(path, _file_name(path, data, wish), written, check)
     except (GraphError, OSError) as error:
         if input_size is not None:
             raise OptionError(

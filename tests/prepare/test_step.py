@@ -219,8 +219,13 @@ def test_what_follows_from_constants_is_worked_out_once(home, photo, monkeypatch
     assert {node.domain for node in nodes} == {""}
     assert "Constant" not in {node.op_type for node in nodes}
     assert close(masks("mine.onnx", photo), before)
-    # without room for it, the graph is kept as it was written
+    # one that is large, or has no room for it, is kept as it was written
     shutil.rmtree(home / "prepared")
+    monkeypatch.setattr(step, "_MOST_BYTES", 1000)
+    nodes = onnx.load(str(prepare(path, CPU))).graph.node
+    assert "Constant" in {node.op_type for node in nodes}
+    shutil.rmtree(home / "prepared")
+    monkeypatch.setattr(step, "_MOST_BYTES", 400 << 20)
     prove_as_it_is = step.prove
 
     def fail(source, model, provider, *, run, folded=None):
