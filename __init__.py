@@ -24,12 +24,10 @@ if TYPE_CHECKING:
         sessions_class,
         sessions_names,
     )
-    from .nodes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+    from .nodes import NODE_CLASS_MAPPINGS as NODE_CLASS_MAPPINGS
+    from .nodes import NODE_DISPLAY_NAME_MAPPINGS as NODE_DISPLAY_NAME_MAPPINGS
 
-__all__ = [
-    "NODE_CLASS_MAPPINGS",
-    "NODE_DISPLAY_NAME_MAPPINGS",
-    "WEB_DIRECTORY",
+__all__ = [  # without the nodes, which need torch
     "BaseSession",
     "Framing",
     "ModelSpec",
@@ -46,10 +44,11 @@ __all__ = [
 ]
 
 WEB_DIRECTORY = "./web"
+_OF_COMFYUI = ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS")
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("NODE_") and name in __all__:
+    if name in _OF_COMFYUI:
         from . import nodes
 
         return getattr(nodes, name)
@@ -61,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_OF_COMFYUI, *__all__})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ImageError, OptionError
+from ..core.imaging.resample import have_same_shape
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.session.protocol import Layer
 from ..core.text import short
@@ -45,9 +46,22 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
     """Return a checked MASK as float32 (count, height, width) on the CPU, 0..1.
 
     As :func:`check_masks`; another size is resized.
+
+    Raises
+    ------
+    ImageError
+        If it has other proportions, and so belongs to another picture. Load Image's mask of a
+        picture without transparency, which is square and empty, fits all.
     """
     mask = check_masks(mask, count)
     if mask.shape[1:] != (height, width):
+        tall, wide = mask.shape[1:]
+        if not have_same_shape((tall, wide), (height, width)) and bool(mask.any()):
+            raise ImageError(
+                f"The mask is {wide}×{tall} pixels and the image {width}×{height}: they have "
+                "different proportions. Connect the mask that was made from this image, or crop "
+                "both alike."
+            )
         mask = torch.nn.functional.interpolate(
             mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
         )[:, 0].clamp(0, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import typing
 from pathlib import Path
 
@@ -104,3 +106,9 @@ def test_a_model_by_name_and_options(files):
     )
     assert "u2net" in rembg.sessions_names
     assert all(issubclass(kind, rembg.BaseSession) for kind in rembg.sessions_class)
+
+
+def test_a_star_brings_no_torch():
+    program = "from rembg_sessions import *; import sys; assert 'torch' not in sys.modules; remove"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -19,6 +19,9 @@ from .profile import space_of, to_srgb
 
 _log = logging.getLogger("rembg_sessions")
 
+# To decode these, Pillow starts another program.
+_PROGRAMS = {"EPS", "WMF"}
+
 # Lanczos and bicubic resampling leave 0..1 by a fifth; of 0..255 this is black.
 _OVERSHOOT = 2
 
@@ -71,11 +74,29 @@ def reading(what: str) -> Generator[None, None, None]:
 
 
 def check_pillow(picture: object) -> None:
-    """Raise ImageError unless something is a Pillow picture with pixels."""
+    """Raise ImageError unless something is a Pillow picture with pixels; they are loaded then.
+
+    What Pillow opens is read only when it is asked for, which no two threads may do at once.
+    """
     if not isinstance(picture, Image.Image):
         raise ImageError(f"{short(picture)} is not a Pillow picture; open it with PIL.Image.open.")
+    load(picture)
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
+
+
+def load(picture: Image.Image) -> None:
+    """Have Pillow read the pixels of a picture that it opened.
+
+    Raises
+    ------
+    ImageError
+        If it cannot, or would start another program for it.
+    """
+    with reading("The image"):
+        if picture.format in _PROGRAMS and getattr(picture, "tile", ()):
+            raise ImageError(f"{picture.format} files are not read; convert it to PNG first.")
+        picture.load()
 
 
 def take_apart(picture: Image.Image) -> Parts:

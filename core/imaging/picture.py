@@ -19,7 +19,7 @@ from ..checks import one_of
 from ..errors import ImageError
 from ..text import visible
 from .formats import UNREADABLE, open_file
-from .parts import Parts, float_levels, reading
+from .parts import Parts, float_levels, load, reading
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -35,8 +35,6 @@ _UPRIGHT = {
 }
 # Where Pillow keeps the orientation, which no longer holds once an image is upright.
 _EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
-# To decode these, Pillow starts another program.
-_PROGRAMS = {"EPS", "WMF"}
 # Of these, more than one frame is an animation or a document; elsewhere (a phone's JPEG, an
 # icon) the others are smaller copies, or parts.
 _FRAMES = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
@@ -105,8 +103,8 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     """
     one_of("channel_order", channel_order, CHANNEL_ORDERS)
     if isinstance(data, Image.Image):
-        with reading("The image"):
-            picture, kind = _loaded(data), Kind.PILLOW
+        load(data)
+        picture, kind = data, Kind.PILLOW
     elif isinstance(data, (bytes, bytearray, memoryview)):
         picture, kind = _decode(bytes(data), "The data"), Kind.BYTES
     elif isinstance(data, (str, os.PathLike)):
@@ -123,13 +121,6 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
     return _upright(picture), kind
-
-
-def _loaded(picture: Image.Image) -> Image.Image:
-    if picture.format in _PROGRAMS and getattr(picture, "tile", ()):
-        raise ImageError(f"{picture.format} files are not read; convert it to PNG first.")
-    picture.load()
-    return picture
 
 
 def read_file(name: str | os.PathLike[str]) -> FileContent:

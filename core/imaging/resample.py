@@ -14,6 +14,9 @@ from PIL import Image
 
 from .rows import map_rows
 
+# Proportions that differ by less than this are the same, with sides rounded differently.
+_SAME_SHAPE = 0.02
+
 
 def resize(image: Image.Image, size_hw: tuple[int, int]) -> Image.Image:
     """Resize an image.
@@ -92,3 +95,11 @@ def stretch(
 
     map_rows(rows, height, max(width * height, values.size))
     return result
+
+
+def have_same_shape(first_hw: tuple[int, int], second_hw: tuple[int, int]) -> bool:
+    """Return whether two sizes (height, width) have the same proportions, but for rounding."""
+    ratio = (first_hw[1] * second_hw[0]) / (first_hw[0] * second_hw[1])
+    # a rounded side of a small image may be half a pixel off
+    slack = _SAME_SHAPE + 1 / min(*first_hw, *second_hw)
+    return 1 - slack <= ratio <= 1 + slack

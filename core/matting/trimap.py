@@ -12,6 +12,7 @@ from ..imaging.levels import to_levels
 from ..imaging.morphology import erode_cross, erode_square
 from ..imaging.parts import to_grey
 from ..imaging.picture import Picture, open_picture, plain
+from ..imaging.resample import have_same_shape
 from ..imaging.rows import map_rows
 
 # Longer side of the images for which rembg's erode size of 10 was chosen.
@@ -23,8 +24,6 @@ _BLOCK = 1 << 19
 # Levels up to which a drawn trimap is black, and from which it is white: an eighth of the
 # range, enough for JPEG. What lies between is unknown, however grey.
 _BLACK, _WHITE = 32, 223
-# Proportions that differ by less than this are the same, with sides rounded differently.
-_SAME_SHAPE = 0.02
 # Of strokes: less is dirt, of JPEG for example.
 _FAINTEST = 0.05
 # What resampling throws beyond 0..1, see imaging.parts.
@@ -142,10 +141,7 @@ def read_trimap(trimap: Picture, size_hw: tuple[int, int]) -> NDArray[np.float32
     levels = to_grey(open_picture(trimap)[0])
     height, width = size_hw
     if levels.size != (width, height):
-        ratio = (levels.width * height) / (levels.height * width)
-        # a rounded side of a small image may be half a pixel off
-        slack = _SAME_SHAPE + 1 / min(*levels.size, *size_hw)
-        if not 1 - slack <= ratio <= 1 + slack:
+        if not have_same_shape((levels.height, levels.width), size_hw):
             raise ImageError(
                 f"The trimap is {levels.width}×{levels.height} pixels and the picture "
                 f"{width}×{height}: they have different proportions. Draw the trimap on the "

@@ -355,6 +355,15 @@ def test_matting_takes_what_was_painted():
     assert np.abs(mask[0].numpy() - alpha).mean() < 0.01
 
 
+def test_a_mask_of_another_picture_is_refused():
+    mask = torch.ones(1, 60, 40)
+    for run in (MATTING.execute, lambda image, mask: BACKGROUND.execute(image, mask=mask)):
+        with pytest.raises(ImageError, match="40×60 pixels and the image 60×40"):
+            run(torch.rand(1, 40, 60, 3), mask)
+        run(torch.rand(1, 40, 60, 3), torch.ones(1, 80, 120))
+        run(torch.rand(1, 40, 60, 3), torch.zeros(1, 64, 64))  # Load Image's
+
+
 def test_matting_says_that_it_was_given_a_cutout(monkeypatch):
     texts = []
     monkeypatch.setattr(host, "show_text", texts.append)

@@ -12,9 +12,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rembg_sessions.core import get_session, new_session, release_sessions, remove
-from rembg_sessions.core.errors import ModelMemoryError, ModelRunError, OptionError
+from rembg_sessions.core.errors import ImageError, ModelMemoryError, ModelRunError, OptionError
 
 # -- what goes in ----------------------------------------------------------------------
 
@@ -224,6 +225,26 @@ def test_threads_that_ask_at_once_get_one_session(network):
     with ThreadPoolExecutor(8) as pool:
         asked = pool.map(lambda _: get_session("u2net_custom", model_path=path), range(32))
         assert len(set(asked)) == 1
+
+
+# -- what it is shown ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_is_not_loaded_yet(network, tmp_path, form):
+    """As Image.open gives it: Pillow reads it when the first thread asks for pixels."""
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    y, x = np.mgrid[:1500, :1800]
+    picture = Image.fromarray(np.stack([x % 256, y % 256, (x + y) % 256], -1).astype(np.uint8))
+    path = tmp_path / "picture"
+    picture.save(path, form)
+    expected = session.predict(Image.open(path).convert("RGB"))[0]
+    for _ in range(5):
+        assert session.predict(Image.open(path))[0] == expected
+    closed = Image.open(path)
+    closed.close()
+    with pytest.raises(ImageError):
+        session.predict(closed)
 
 
 # -- in other places ----------------------------------------------------------------------
