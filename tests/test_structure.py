@@ -40,8 +40,7 @@ RULES: dict[str, set[str]] = {
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
-        "text",
-        "weights",
+        *("batch", "layers", "text", "weights"),
     },
 }
 # Rooms that are pure maths: arrays and pictures in, arrays and pictures out.

@@ -137,7 +137,7 @@ def test_a_suffix_that_leads_elsewhere(folder, tmp_path, capsys):
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("wrong", [["--threads", "\x1b[2J"], ["more"], ["--threads", "9" * 5000]])
+@pytest.mark.parametrize("wrong", [["--threads", "\x1b[2J"], ["-zz"], ["--threads", "9" * 5000]])
 def test_wrong_usage_takes_two_lines(folder, capsys, wrong):
     with pytest.raises(SystemExit) as ended:
         cli.main(["cutout", "a.png", "b.png", *wrong])
