@@ -35,12 +35,13 @@ RULES: dict[str, set[str]] = {
         *("backdrop", "prepare"),
     },
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
-    "pipeline": {"checks", "errors", "imaging", "layers", "matting", "session", "text"},
+    "options": {"errors", "imaging", "session", "text"},
+    "pipeline": {"checks", "errors", "imaging", "layers", "matting", "options", "session", "text"},
     "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
     "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
-        *("batch", "layers", "text", "weights"),
+        *("batch", "layers", "options", "text", "weights"),
     },
 }
 # Rooms that are pure maths: arrays and pictures in, arrays and pictures out.

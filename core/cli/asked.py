@@ -13,6 +13,7 @@ from ..imaging.composite import parse_colour
 from ..imaging.picture import open_picture
 from ..layers import LONGEST, check_max_size
 from ..matting.methods import MattingOptions
+from ..options import RemoveOptions
 from ..pipeline import choose_method
 from ..registry.lookup import get_model
 from ..registry.spec import Output
@@ -118,7 +119,8 @@ def _check_matting(options: argparse.Namespace) -> None:
             if _is_given(options, name):
                 raise OptionError(f"{_flag(name)} needs alpha matting; add --alpha-matting.")
         return
-    thresholds = {name.removeprefix("alpha_matting_"): v for name, v in _thresholds(options)}
+    given = _thresholds(options).items()
+    thresholds = {name.removeprefix("alpha_matting_"): value for name, value in given}
     MattingOptions(method=method, scale_erode=options.alpha_matting_scale_erode, **thresholds)
 
 
@@ -214,7 +216,7 @@ def _backdrop_options(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def picture_options(options: argparse.Namespace) -> dict[str, Any]:
+def picture_options(options: argparse.Namespace) -> RemoveOptions:
     """Return what is done to each picture: arguments of :func:`.pipeline.remove`."""
     method = method_of(options) or None
     edge_colours = options.edge_colours
@@ -222,8 +224,7 @@ def picture_options(options: argparse.Namespace) -> dict[str, Any]:
         edge_colours = "original" if method else None
     elif edge_colours is None and (options.decontaminate or method != "pymatting"):
         edge_colours = "estimated"  # pymatting brings its own
-    return {
-        **dict(_thresholds(options)),
+    found: RemoveOptions = {
         "alpha_matting_scale_erode": options.alpha_matting_scale_erode,
         "matting_method": method,
         "trimap": options.trimap,
@@ -236,9 +237,11 @@ def picture_options(options: argparse.Namespace) -> dict[str, Any]:
         "sam_prompt": options.sam_prompt,
         "cloth_category": options.cloth_category,
     }
+    found.update(_thresholds(options))
+    return found
 
 
-def _thresholds(options: argparse.Namespace) -> list[tuple[str, Any]]:
-    """Return the names and values of the thresholds that were given."""
-    given = [(name, getattr(options, name)) for name in _THRESHOLDS]
-    return [(name, value) for name, value in given if value is not None]
+def _thresholds(options: argparse.Namespace) -> Any:
+    """Return the thresholds that were given, by name."""
+    given = {name: getattr(options, name) for name in _THRESHOLDS}
+    return {name: value for name, value in given.items() if value is not None}

@@ -280,12 +280,9 @@ def _try(
 def _cut_out(job: Job, suffix: str, models: _Models, options: argparse.Namespace) -> _Done:
     began = time.perf_counter()
     picture, _ = open_picture(_read_stream() if job.source == STREAM else job.source)
-    result = remove(
-        picture,
-        session=models.session,
-        vitmatte_model=models.refiner,
-        **asked.picture_options(options),
-    )
+    wanted = asked.picture_options(options)
+    wanted.update(session=models.session, vitmatte_model=models.refiner)
+    result = remove(picture, **wanted)
     write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
     if options.delete_input:
         _delete(Path(job.source))

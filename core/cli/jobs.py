@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..imaging.formats import UNREADABLE, readable_suffixes
+from ..imaging.picture import check_no_address
 from ..text import visible
 from .names import is_outdated, is_short, output_names
 
@@ -147,6 +148,7 @@ def one_job(source: str, target: str, ending: str, overwrite: bool) -> Job:
             reason = error.strerror or error
             raise ImageError(f"{shown} cannot be read: {reason}. Check who may.") from error
         if not is_file:
+            check_no_address(source)
             raise ImageError(f"There is no file or folder {shown}.")
     if target != STREAM and (is_folder(target) or ends_as_folder(target)):
         if source == STREAM:
