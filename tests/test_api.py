@@ -100,6 +100,14 @@ def test_an_argument_that_there_is_not(argument, said, photo):
         rembg.remove(photo(), **{argument: [[1, 2]]})
 
 
+def test_modules_of_rembg():
+    from rembg_sessions import bg, session_factory
+
+    for module in (bg, session_factory):
+        for name in module.__all__:
+            assert getattr(module, name) is getattr(rembg, name)
+
+
 def test_providers_may_come_second(network):
     path = network("mine.onnx")
     session = rembg.new_session("u2net_custom", ["CPUExecutionProvider"], model_path=path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted([*ROOT.glob("__*__.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("nodes/**/*.py")])
+MODULES = sorted([*ROOT.glob("*.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("nodes/**/*.py")])
 CORE = [path for path in MODULES if path.is_relative_to(ROOT / "core")]
 
 # What each part of the core may import of the others, also inside functions. A room is a folder.

@@ -66,8 +66,8 @@ def _default(inputs: list[str], options: argparse.Namespace) -> str:
                 "`> cutout.png`."
             )
         return STREAM
-    ending = f".out{suffix}" if options.command == "i" else f"{options.name_suffix}{suffix}"
-    output = Path(source).parent / f"{Path(source).stem}{ending}"
+    added = options.name_suffix or (".out" if options.command == "i" else "")
+    output = Path(source).parent / f"{Path(source).stem}{added}{suffix}"
     if output == Path(source):
         raise OptionError(
             f"The output of {visible(source)} would be itself: name another, or add "

@@ -763,11 +763,12 @@ def test_a_working_folder_that_is_gone(count, watch, place):
 
 # -- options --------------------------------------------------------------------------------
 
-# argparse has no other way to its options
+# argparse has no other way to its options; left out are one that does not end, and one that
+# takes inputs away
 OPTIONS = [
     action
     for action in parser()._subparsers._group_actions[0].choices["cutout"]._actions
-    if action.option_strings and action.dest != "help"
+    if action.option_strings and action.dest not in ("help", "watch", "delete_input")
 ]
 TEXTS = [
     *("", " ", "-", "--", "0", "-1", "1", "2", "1.5", "-0.0", "1e309", "nan", "inf", "-inf", "٣"),
