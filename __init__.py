@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core import (
         BaseSession,
+        Framing,
         ModelSpec,
         diagnose,
         get_model,
@@ -30,6 +31,7 @@ __all__ = [
     "NODE_DISPLAY_NAME_MAPPINGS",
     "WEB_DIRECTORY",
     "BaseSession",
+    "Framing",
     "ModelSpec",
     "diagnose",
     "get_model",

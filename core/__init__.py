@@ -6,6 +6,7 @@ Importing it loads numpy and Pillow, nothing else; everything heavy waits until 
 from __future__ import annotations
 
 from .batch import remove_batch
+from .imaging.framing import Framing
 from .pipeline import remove
 from .registry.lookup import get_model
 from .registry.spec import ModelSpec
@@ -22,6 +23,7 @@ from .session.factory import (
 
 __all__ = [
     "BaseSession",
+    "Framing",
     "ModelSpec",
     "diagnose",
     "get_model",

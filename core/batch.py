@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from .imaging.picture import Picture, open_picture, read_file
 from .pipeline import remove
 from .session.protocol import AnySession
 from .text import short
+from .threads import Workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,7 +104,7 @@ def in_order(
             failed.set_exception(error)
             yield failed
 
-    with ThreadPoolExecutor(workers) as pool:
+    with Workers(workers, "batch") as pool:
         try:
             for future in submit():
                 pending.append(future)

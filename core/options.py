@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from .errors import OptionError
+from .imaging.framing import Framing
 from .imaging.picture import Picture
 from .session.protocol import AnySession
 from .session.vitmatte import VitMatte
@@ -39,6 +40,7 @@ class RemoveOptions(TypedDict, total=False):
     matting_method: str | None
     alpha_matting_scale_erode: bool
     trimap: Picture | None
+    crop: bool | Framing
 
 
 def check_known(unknown: Iterable[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 from types import NoneType
@@ -14,6 +15,8 @@ from PIL import Image, ImageChops
 from .checks import flag, one_of
 from .errors import OptionError
 from .imaging import composite
+from .imaging.frame import frame_picture
+from .imaging.framing import Framing
 from .imaging.levels import alpha_to_mask, mask_to_alpha
 from .imaging.mask import post_process
 from .imaging.parts import take_apart
@@ -41,6 +44,8 @@ from .text import short
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_log = logging.getLogger("rembg_sessions")
 
 # How masks become cut-outs; "straight" is what putalpha asks for.
 _CUTOUTS = {
@@ -95,6 +100,7 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
     matting_method: str | None = None,
     alpha_matting_scale_erode: bool = False,
     trimap: Picture | None = None,
+    crop: bool | Framing = False,
     **unknown: Any,
 ) -> Any:
     """Cut the foreground out of a picture; call-compatible with rembg 2.0.86.
@@ -162,6 +168,10 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
         Black, grey and white for background, unknown and foreground, see
         :func:`.matting.trimap.read_trimap`. It takes the place of the mask, so no session is needed
         or asked, and switches ``alpha_matting`` on.
+    crop
+        Crop the result to the subject; a :class:`.imaging.framing.Framing` says with which margin,
+        and on a canvas of which size. ``bgcolor`` colours the whole canvas. Without a subject the
+        result is not cropped, with a warning in the log.
 
     Returns
     -------
@@ -206,6 +216,7 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
     if edge_colours is not None:
         one_of("edge_colours", edge_colours, EDGE_COLOURS)
     check_max_size(max_size)
+    framing = crop if isinstance(crop, Framing) else Framing() if flag("crop", crop) else None
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
     picture, kind = open_picture(data, channel_order)
@@ -259,6 +270,8 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
             if not as_rembg:  # the method's own colours are not what was asked for
                 layers = [replace(layer, cutout=None) for layer in layers]
             results = _draw(rgb, layers, colouring, only_mask, own_alpha)
+        if framing is not None:
+            results = [_framed(each, framing) for each in results]
         result = composite.stack(results)
         if colour is not None and not only_mask:
             if parts.profile:
@@ -345,6 +358,16 @@ def _estimated(pixels: NDArray[np.uint8], layer: Layer) -> Image.Image:
     if layer.cutout is None:
         return composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer))
     return Image.fromarray(layer.cutout * (layer.cutout[..., 3:] > 0))
+
+
+def _framed(result: Image.Image, framing: Framing) -> Image.Image:
+    framed, is_found = frame_picture(result, framing)
+    if not is_found:
+        _log.warning(
+            "No subject was found (alpha is nowhere above %g): the result is not cropped.",
+            framing.threshold,
+        )
+    return framed
 
 
 def _darker(found: Image.Image, own_alpha: Image.Image | None) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import host, replacements, routes
 from .backdrop import RemBGBackdropSession
 from .background import RemBGApplyBackground
+from .frame import RemBGFrameSubject, RemBGPutBack
 from .mask import RemBGMask
 from .matting import RemBGAlphaMatting
 from .remove import RemBGRemove
@@ -17,6 +18,8 @@ NODE_CLASS_MAPPINGS = {
     "RemBGMask": RemBGMask,
     "RemBGAlphaMatting": RemBGAlphaMatting,
     "RemBGApplyBackground": RemBGApplyBackground,
+    "RemBGFrameSubject": RemBGFrameSubject,
+    "RemBGPutBack": RemBGPutBack,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -26,6 +29,8 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "RemBGMask": "RemBG Foreground Mask",
     "RemBGAlphaMatting": "RemBG Alpha Matting",
     "RemBGApplyBackground": "RemBG Apply Background",
+    "RemBGFrameSubject": "RemBG Frame Subject",
+    "RemBGPutBack": "RemBG Put Back",
 }
 
 host.register_folder()

@@ -71,19 +71,9 @@ class RemBGApplyBackground:
         background: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor]:
         rgba = parse_colour(colour)
-        image = convert.check_image(image)
-        if mask is not None:
-            image = convert.one_per_mask(image, mask)
+        image, alpha = convert.with_opacity(image, mask)
         count, height, width, channels = image.shape
-        if channels == 3 and mask is None:
-            raise ImageError(
-                "The image has no alpha and no mask is connected, so nothing says what its "
-                "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
-            )
-        alpha = image[..., 3] if channels == 4 else torch.ones(1)
-        if mask is not None:
-            alpha = torch.minimum(alpha, convert.check_mask(mask, count, height, width))
-        alpha = alpha.clamp(0, 1)[..., None]
+        alpha = alpha[..., None]
         if rgba[3] < 255 and channels == 4 and background is None:
             raise OptionError(
                 f"{colour} is half-transparent, and what would show through is the image's own "

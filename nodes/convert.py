@@ -104,6 +104,34 @@ def one_per_mask(image: torch.Tensor, *masks: torch.Tensor | None) -> torch.Tens
     )
 
 
+def with_opacity(
+    image: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return checked images (B, H, W, 3 or 4), and what says what of them is seen.
+
+    That is the alpha channel, the mask, or the lower of the two: float32 (B, H, W), 0..1. Each
+    image is repeated for its masks, where there are several.
+
+    Raises
+    ------
+    ImageError
+        If there is neither, or one cannot be used.
+    """
+    image = check_image(image)
+    if mask is not None:
+        image = one_per_mask(image, mask)
+    count, height, width, channels = image.shape
+    if channels == 3 and mask is None:
+        raise ImageError(
+            "The image has no alpha and no mask is connected, so nothing says what its "
+            "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
+        )
+    alpha = image[..., 3].clamp(0, 1) if channels == 4 else torch.ones(1)
+    if mask is not None:
+        alpha = torch.minimum(alpha, check_mask(mask, count, height, width))
+    return image, alpha
+
+
 def _check_finite(tensor: torch.Tensor, name: str) -> None:
     # the sum of values of this size is NaN or infinite exactly if one of them is
     if not torch.isfinite(tensor.sum()):

@@ -53,6 +53,7 @@ class SessionHandle:
             image,
             options,
             lambda: self._ask(self.session.predict_layers, image, options),
+            batch=host.prompt_id(),
         )
 
     def predict(self, img: Image.Image, **options: Any) -> list[Image.Image]:

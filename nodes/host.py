@@ -169,6 +169,11 @@ def _executing() -> Any:
     return get_executing_context()
 
 
+def prompt_id() -> str | None:
+    """Return ComfyUI's name of the run that is under way; None where there is none."""
+    return getattr(_executing(), "prompt_id", None)
+
+
 def save_previews(pictures: list[Image.Image]) -> list[dict[str, str]]:
     """Save small pictures where ComfyUI keeps its previews, and return them as it wants them.
 

@@ -6,6 +6,24 @@ from typing import Any
 
 from ..core.matting.methods import MattingOptions
 
+BACKGROUNDS = ("transparent", "colour")
+BACKGROUND = {
+    "background": (
+        list(BACKGROUNDS),
+        {
+            "default": BACKGROUNDS[0],
+            "tooltip": "transparent gives RGBA; colour gives RGB, which every node takes (VAE "
+            "Encode, for example).",
+        },
+    ),
+    "background_colour": (
+        "STRING",
+        {
+            "default": "#ffffff",
+            "tooltip": "With background = colour: #RGB, #RRGGBB, a name, or r,g,b.",
+        },
+    ),
+}
 GROW = (
     "INT",
     {

@@ -24,6 +24,7 @@ class _Found:
     layers: list[Layer]
     size: int
     used: int
+    batch: object
 
 
 # By session, so that it goes when its session goes; then by picture and options.
@@ -38,6 +39,7 @@ def remembered(
     image: Image.Image,
     options: dict[str, Any],
     find: Callable[[], list[Layer]],
+    batch: object = None,
 ) -> list[Layer]:
     """Return the layers of a picture: those found before, or what ``find`` returns.
 
@@ -47,6 +49,10 @@ def remembered(
     ----------
     options
         What else the session is asked, by name.
+    batch
+        What is done now, such as a workflow's run: what it found or used stays until another
+        one needs the room. So a long video keeps as many masks as there is room for, where the
+        newest would push out the first, which are wanted first in the next run.
     """
     key = (_digest(image), repr(sorted(options.items())))
     current = session.is_current()
@@ -55,16 +61,17 @@ def remembered(
         if not current:
             known.clear()
         if (hit := known.get(key)) is not None:
-            known[key] = _Found(hit.layers, hit.size, next(_turn))
-            return hit.layers
+            known[key] = _Found(hit.layers, hit.size, next(_turn), batch)
+            return list(hit.layers)
     layers = find()
     size = sum(map(_bytes, layers))
     if current and size <= _MOST_BYTES:
         for layer in layers:
             layer.alpha.flags.writeable = False
         with _lock:
-            _found.setdefault(session, {})[key] = _Found(layers, size, next(_turn))
-            _make_room()
+            if _make_room(size, batch):
+                known = _found.setdefault(session, {})
+                known[key] = _Found(list(layers), size, next(_turn), batch)
     return layers
 
 
@@ -74,14 +81,16 @@ def forget(session: BaseSession) -> None:
         _found.pop(session, None)
 
 
-def _make_room() -> None:
-    """Drop what was not used for longest."""
+def _make_room(size: int, batch: object) -> bool:
+    """Drop what was not used for longest, and not by this batch; return whether that sufficed."""
     entries = [(each.used, known, key) for known in _found.values() for key, each in known.items()]
-    total = sum(known[key].size for _, known, key in entries)
+    total = sum(known[key].size for _, known, key in entries) + size
     for _, known, key in sorted(entries, key=lambda entry: entry[0]):
         if total <= _MOST_BYTES:
             break
-        total -= known.pop(key).size
+        if batch is None or known[key].batch != batch:
+            total -= known.pop(key).size
+    return total <= _MOST_BYTES
 
 
 def _digest(image: Image.Image) -> bytes:

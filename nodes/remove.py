@@ -21,10 +21,9 @@ from . import convert, host
 from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe
-from .inputs import FEATHER, GROW, given_prompt, matting_levels
+from .inputs import BACKGROUND, BACKGROUNDS, FEATHER, GROW, given_prompt, matting_levels
 from .session import SESSION_SOCKET, SMALL_MODEL, choices, open_handle
 
-BACKGROUNDS = ("transparent", "colour")
 KEEP = ("foreground", "background")
 
 
@@ -86,21 +85,7 @@ class RemBGRemove:
                         "(no halo); original = as they were; naive = darkened, as rembg does.",
                     },
                 ),
-                "background": (
-                    list(BACKGROUNDS),
-                    {
-                        "default": BACKGROUNDS[0],
-                        "tooltip": "transparent gives RGBA; colour gives RGB, which every node "
-                        "takes (VAE Encode, for example).",
-                    },
-                ),
-                "background_colour": (
-                    "STRING",
-                    {
-                        "default": "#ffffff",
-                        "tooltip": "With background = colour: #RGB, #RRGGBB, a name, or r,g,b.",
-                    },
-                ),
+                **BACKGROUND,
                 "max_size": (
                     "INT",
                     {

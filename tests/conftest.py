@@ -20,7 +20,13 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("U2NET_HOME", str(home / "u2net"))
     monkeypatch.setenv("REMBG_SESSIONS_OFFLINE", "1")
-    for name in ("XDG_DATA_HOME", "MODEL_CHECKSUM_DISABLED", "OMP_NUM_THREADS"):
+    for name in (
+        "XDG_CACHE_HOME",
+        "LOCALAPPDATA",
+        "XDG_DATA_HOME",
+        "MODEL_CHECKSUM_DISABLED",
+        "OMP_NUM_THREADS",
+    ):
         monkeypatch.delenv(name, raising=False)
     return home / "u2net"
 

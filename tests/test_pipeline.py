@@ -17,6 +17,7 @@ from rembg_sessions.core.errors import (
     OptionError,
     RembgSessionsError,
 )
+from rembg_sessions.core.imaging.framing import Framing
 from rembg_sessions.core.layers import find_layers
 from rembg_sessions.core.matting.methods import MattingOptions, find_matte
 from rembg_sessions.core.matting.trimap import trimap_from_mask
@@ -68,6 +69,68 @@ def test_max_size_moves_the_prompt_along(photo):
     prompt = [{"type": "point", "label": 1, "data": [150, 50]}]
     remove(photo(300, 100), session=session, max_size=30, sam_prompt=prompt)
     assert session.seen[0][1]["sam_prompt"][0]["data"] == [15, 5]
+
+
+# -- cropping to the subject -----------------------------------------------------------
+
+
+class Square:
+    """Finds a square of 20 pixels at (30, 10); several masks: the others further to the right."""
+
+    def __init__(self, masks=1, level=255):
+        self.masks, self.level = masks, level
+
+    def predict(self, image, **_):
+        found = []
+        for i in range(self.masks):
+            mask = Image.new("L", image.size)
+            mask.paste(self.level, (30 + 5 * i, 10, 50 + 5 * i, 30))
+            found.append(mask)
+        return found
+
+
+@pytest.mark.parametrize("options", [{}, {"putalpha": True}, {"edge_colours": "estimated"}])
+def test_a_crop_is_part_of_the_whole(photo, options):
+    whole = remove(photo(), session=Square(), **options)
+    crop = remove(photo(), session=Square(), crop=True, **options)
+    np.testing.assert_array_equal(np.asarray(crop), np.asarray(whole.crop((30, 10, 50, 30))))
+
+
+def test_a_crop_of_masks_of_several_and_of_other_kinds(photo):
+    mask = remove(photo(), session=Square(), crop=Framing(margin=3), only_mask=True)
+    assert (mask.mode, mask.size, mask.getbbox()) == ("L", (26, 26), (3, 3, 23, 23))
+    assert remove(photo(), session=Square(3), crop=True).size == (20, 60)
+    array = np.asarray(photo())
+    crop = remove(array, session=Square(), crop=True, channel_order="BGR")
+    assert crop.shape == (20, 20, 4)
+    np.testing.assert_array_equal(crop[..., :3], array[10:30, 30:50])
+
+
+def test_the_colour_fills_the_canvas(photo):
+    framing = Framing(width=100, height=40, margin=5)
+    canvas = remove(photo(), session=Square(), crop=framing, bgcolor="white")
+    assert canvas.size == (100, 40) and canvas.getextrema()[3] == (255, 255)
+    assert canvas.getpixel((0, 0)) == (255,) * 4
+
+
+@pytest.mark.parametrize("level", [0, 10])
+def test_without_a_subject_nothing_is_cropped(photo, level, caplog):
+    result = remove(photo(), session=Square(level=level), crop=Framing(margin=9))
+    assert result.size == photo().size
+    assert "No subject was found (alpha is nowhere above 0.05)" in caplog.text
+
+
+def test_a_crop_keeps_resolution_and_profile(photo):
+    picture = photo()
+    picture.info["dpi"] = (300, 300)
+    assert remove(picture, session=Square(), crop=True).info == {"dpi": (300, 300)}
+
+
+def test_a_canvas_beyond_the_memory(photo, monkeypatch):
+    monkeypatch.setattr("rembg_sessions.core.imaging.frame.free_memory", lambda: 1 << 20)
+    framing = Framing(width=1000, height=1000)
+    with pytest.raises(NotEnoughMemoryError, match="needs about 4 MiB, and 1 MiB are free"):
+        remove(photo(), session=Square(), crop=framing)
 
 
 # -- other people's sessions -----------------------------------------------------------
@@ -339,6 +402,7 @@ def test_matting_keeps_what_was_transparent(name, photo):
         ({"edge_colours": "nice"}, r"'nice'; use one of estimated, original, naive"),
         ({"max_size": 0}, "max_size is 0; use a whole number from 1"),
         ({"max_size": -5}, "max_size is -5"),
+        ({"crop": "yes"}, "crop is 'yes'; use True or False"),
         ({"bgcolor": "whit"}, "'whit' is not a colour"),
         ({"bgcolor": (1, 2)}, r"\(1, 2\) is not a colour"),
         ({"channel_order": "GBR"}, "'GBR'; use one of RGB, BGR"),

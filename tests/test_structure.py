@@ -20,12 +20,13 @@ RULES: dict[str, set[str]] = {
     "checks": {"errors", "text"},
     "settings": {"errors"},
     "machine": {"settings"},
+    "threads": set(),
     "registry": {"errors", "text"},
     "weights": {"errors", "settings", "registry", "text"},
-    "runtime": {"checks", "errors", "machine", "settings", "text"},
+    "runtime": {"checks", "errors", "machine", "settings", "text", "threads"},
     "prepare": {"errors", "machine", "runtime", "settings", "text", "weights"},
-    "imaging": {"checks", "errors", "machine", "text"},
-    "matting.closed_form": {"errors", "machine"},
+    "imaging": {"checks", "errors", "machine", "text", "threads"},
+    "matting.closed_form": {"errors", "machine", "threads"},
     "matting": {"checks", "errors", "imaging", "matting.closed_form"},
     "backdrop": {"checks", "errors", "imaging", "matting", "matting.closed_form"},
     "session": {
@@ -37,15 +38,16 @@ RULES: dict[str, set[str]] = {
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "options": {"errors", "imaging", "session", "text"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "options", "session", "text"},
-    "batch": {"checks", "errors", "imaging", "pipeline", "session", "text"},
-    "": {"batch", "pipeline", "registry", "runtime", "session"},  # the core's own __init__
+    "batch": {"checks", "errors", "imaging", "pipeline", "session", "text", "threads"},
+    # the core's own __init__
+    "": {"batch", "imaging", "pipeline", "registry", "runtime", "session"},
     "cli": {
         *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
         *("batch", "layers", "options", "text", "weights"),
     },
 }
 # Rooms that are pure maths: arrays and pictures in, arrays and pictures out.
-MATHS = {"imaging", "matting.closed_form", "matting", "backdrop", "machine"}
+MATHS = {"imaging", "matting.closed_form", "matting", "backdrop", "machine", "threads"}
 MATHS_IMPORTS = {
     "numpy",
     "PIL",

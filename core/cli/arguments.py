@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, models
+from . import cutout, framing, models
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -254,6 +254,8 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     )
     mask.add_argument("-bgc", "--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, r,g,b, or R G B A")
     mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+
+    framing.add_options(cut)
 
     hair = cut.add_argument_group("alpha matting, for hair and fur")
     hair.add_argument("-a", "--alpha-matting", action="store_true", help="refine the edge")

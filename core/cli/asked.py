@@ -21,6 +21,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import check_category
 from ..session.prompt import check_prompt
 from ..text import short
+from .framing import framing
 from .output import check_format, takes_quality
 
 _THRESHOLDS = (
@@ -76,6 +77,7 @@ def settle(options: argparse.Namespace) -> None:
             f"{options.edge_colours}; leave one out."
         )
     options.vitmatte = options.vitmatte or options.vitmatte_model is not None
+    options.framing = framing(options)
     check_max_size(options.max_size)
     _check_matting(options)
     if options.bgcolor is not None:
@@ -236,6 +238,7 @@ def picture_options(options: argparse.Namespace) -> RemoveOptions:
         "max_size": options.max_size,
         "sam_prompt": options.sam_prompt,
         "cloth_category": options.cloth_category,
+        "crop": options.framing or False,
     }
     found.update(_thresholds(options))
     return found

@@ -61,15 +61,34 @@ def resize_alpha(alpha: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArra
     """Resize alpha (H, W), 0..1, with the Lanczos filter, without its overshoot."""
     if alpha.shape == size_hw:
         return alpha
-    source, (height, width) = Image.fromarray(alpha), size_hw
-    scale = source.height / height
+    result = stretch(alpha, size_hw)
+    return np.clip(result, 0, 1, out=result)
+
+
+def stretch(
+    values: NDArray[np.float32],
+    size_hw: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> NDArray[np.float32]:
+    """Resize floats (H, W) with the Lanczos filter, overshoot and all.
+
+    Parameters
+    ----------
+    size_hw
+        Result (height, width), at least 1×1.
+    box
+        The part to resize: left, upper, right and lower edge, within the array; None for all.
+    """
+    source, (height, width) = Image.fromarray(values), size_hw
+    left, upper, right, lower = box or (0, 0, source.width, source.height)
+    scale = (lower - upper) / height
     result = np.empty(size_hw, np.float32)
 
     def rows(top: int, bottom: int) -> None:
         # the filter also reads outside the box, and floats are not rounded between the two passes
-        box = (0, top * scale, source.width, min(bottom * scale, source.height))
-        part = source.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
-        np.clip(np.asarray(part), 0, 1, out=result[top:bottom])
+        part = (left, upper + top * scale, right, min(upper + bottom * scale, lower))
+        resized = source.resize((width, bottom - top), Image.Resampling.LANCZOS, box=part)
+        result[top:bottom] = np.asarray(resized)
 
-    map_rows(rows, height, max(width * height, alpha.size))
+    map_rows(rows, height, max(width * height, values.size))
     return result

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 from ..machine import cpu_count
+from ..threads import Workers
 
 Result = TypeVar("Result")
 
@@ -45,8 +46,9 @@ def map_rows(
     if count == 1:
         return share(0, height)
     edges = [height * i // count for i in range(count + 1)]
-    with ThreadPoolExecutor(count) as pool:
-        return [answer for part in pool.map(share, edges, edges[1:]) for answer in part]
+    with Workers(count, "rows") as workers:
+        parts = [workers.submit(share, *rows) for rows in pairwise(edges)]
+        return [answer for part in parts for answer in part.result()]
 
 
 def cached_rows(width: int) -> int:

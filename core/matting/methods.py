@@ -222,9 +222,10 @@ def find_matte(
         )
 
     if hints:
-        trimap = paint(trimap, **hints)
-
+        trimap, mask = _painted(trimap, mask, hints)
     obstacle = _obstacle(trimap, None if given else mask)
+    if obstacle and hints:
+        obstacle = f"with what was painted, {obstacle}"
     if obstacle:
         return _unsolved(image, mask, trimap, row, obstacle)
     if not _has(trimap, 0.5):  # a hard mask without erosion is certain everywhere
@@ -255,6 +256,19 @@ def find_matte(
     cutout = row.colour(image, alpha) if row.colour else None
     alpha = alpha.astype(np.float32, copy=False)
     return Matte(alpha=alpha, trimap=trimap, method=method, warning=warning, cutout=cutout)
+
+
+def _painted(
+    trimap: NDArray[np.float32],
+    mask: NDArray[np.uint8] | None,
+    hints: Mapping[str, NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+    """Return trimap and mask as the user painted them."""
+    painted = paint(trimap, **hints)
+    if mask is not None:
+        decided = (painted != trimap) & (painted != 0.5)
+        mask = np.where(decided, painted * 255, mask).astype(np.uint8)
+    return painted, mask
 
 
 def _obstacle(trimap: NDArray[np.float32], mask: NDArray[np.uint8] | None) -> str:

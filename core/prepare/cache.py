@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from .. import settings
 from ..weights.filesystem import remove, replace
@@ -29,10 +30,16 @@ VERSION = 1
 _PART = ".part"
 # Users' own files may lie in folders of a model folder.
 _DEPTHS = (FOLDER, f"*/{FOLDER}", f"*/*/{FOLDER}")
-_NAME = re.compile(rf"(.+)\.([0-9a-f]{{32}})\.v([0-9]+)\.[a-z0-9+]+{re.escape(SUFFIX)}")
+# of the source and its hash, of this room and ONNX Runtime, and what was wished
+_NAME = re.compile(
+    rf"(.+)\.([0-9a-f]{{32}})\.(v[0-9]+)-([a-z0-9_]+)\.[a-z0-9+]+{re.escape(SUFFIX)}"
+)
 _LONGEST_STEM = 100
 _SECONDS_OF_A_PART = 3600  # what is older was left by a process that was killed
+_SECONDS_OF_ANOTHER_LIBRARY = 30 * 24 * 3600
 _ROOM = 64 << 20  # bytes that are left free on a disk
+
+Check = Callable[["Path | bytes", "Path | None"], None]
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -47,9 +54,30 @@ def folders(source: Path) -> list[Path]:
     return [beside / FOLDER, home / FOLDER / hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]]
 
 
-def file_name(source: Path, sha256: str, steps: Sequence[str]) -> str:
-    """Return the name of what is made of a file by steps, such as ``"fp32"`` and ``"512"``."""
-    return f"{source.stem[:_LONGEST_STEM]}.{sha256[:32]}.v{VERSION}.{'+'.join(steps)}{SUFFIX}"
+def file_name(source: Path, sha256: str, library: str, wish: Sequence[str]) -> str:
+    """Return the name of what is made of a file.
+
+    Parameters
+    ----------
+    source, sha256
+        The file, and its hash.
+    library
+        The version of the ONNX Runtime that took a hand in it.
+    wish
+        Words for what else the result depends on, such as ``"cpu"`` and ``"512"``.
+    """
+    made = f"v{VERSION}-{re.sub('[^a-z0-9]', '_', library.lower())}"
+    return f"{_stem(source)}.{sha256[:32]}.{made}.{'+'.join(wish)}{SUFFIX}"
+
+
+def _stem(source: Path) -> str:
+    return source.stem[:_LONGEST_STEM]
+
+
+def holds_some(source: Path) -> bool:
+    """Return whether anything is kept that a file of this name may be the source of."""
+    kept = [path.name for folder in folders(source) for path in _kept_in(folder)]
+    return any(name.startswith(f"{_stem(source)}.") for name in kept)
 
 
 def find(source: Path, name: str) -> Path | None:
@@ -61,9 +89,7 @@ def find(source: Path, name: str) -> Path | None:
     return None
 
 
-def keep(
-    source: Path, name: str, written: Sequence[Piece], check: Callable[[Path | bytes], None]
-) -> Path | bytes:
+def keep(source: Path, name: str, written: Sequence[Piece], check: Check) -> Path | bytes:
     """Write a prepared file, and remove those that an older version, or another source, left.
 
     A file gets its name only when it is whole, on the disk, and checked; so any number of
@@ -78,8 +104,8 @@ def keep(
     written
         Its bytes.
     check
-        Called with the file before it gets its name; what it raises is passed on, and nothing
-        is kept.
+        Called with the file before it gets its name, and with the path of one that it may write in
+        place of it. What it raises is passed on, and nothing is kept.
 
     Returns
     -------
@@ -97,7 +123,7 @@ def keep(
             _remove_stale(folder, name)
             return path
     data = b"".join(map(data_of, written))
-    check(data)
+    check(data, None)
     _log.warning(
         "%s is prepared in memory, and again each time it is opened, because the result cannot be "
         "written (%s).",
@@ -107,44 +133,67 @@ def keep(
     return data
 
 
-def _write(
-    folder: Path, name: str, written: Sequence[Piece], check: Callable[[Path | bytes], None]
-) -> Path:
+def _write(folder: Path, name: str, written: Sequence[Piece], check: Check) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder).free < size(written) + _ROOM:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-    part = folder / f"{name}.{uuid.uuid4().hex}{_PART}"
+    part, better = (folder / f"{name}.{uuid.uuid4().hex}{_PART}" for _ in range(2))
     try:
         with part.open("xb") as stream:
             for piece in written:
                 stream.write(data_of(piece))
-            stream.flush()
-            os.fsync(stream.fileno())  # else a crash may leave the name with another content
-        check(part)
+            _flush(stream)
+        check(part, better)
+        if better.exists():
+            with better.open("rb+") as stream:
+                _flush(stream)
+            replace(better, part)
         replace(part, folder / name)
     finally:
-        with suppress(OSError):
-            remove(part, missing_ok=True)
+        for path in (part, better):
+            with suppress(OSError):
+                remove(path, missing_ok=True)
     return folder / name
+
+
+def _flush(stream: IO[bytes]) -> None:
+    """Bring a file to the disk: else a crash may leave its name with another content."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _remove_stale(folder: Path, name: str) -> None:
     own = _origin(name)
     for path in _kept_in(folder):
         other = _origin(path.name)
-        if own and other and own[0] == other[0] and own != other:
+        if own[0] != other[0] or own == other:
+            continue
+        # programs of two releases of ONNX Runtime may share a folder of models
+        if own[:3] != other[:3] or _age(path) > _SECONDS_OF_ANOTHER_LIBRARY:
             with suppress(OSError):  # another process has it open, on Windows
                 path.unlink()
+    _remove_parts(folder)
+
+
+def _remove_parts(folder: Path) -> None:
     with suppress(OSError):
-        for path in folder.glob(f"*{_PART}"):
-            if time.time() - path.stat().st_mtime > _SECONDS_OF_A_PART:
+        for path in folder.glob(f"*{SUFFIX}.*{_PART}"):
+            if _age(path) > _SECONDS_OF_A_PART:
                 path.unlink()
 
 
-def _origin(name: str) -> tuple[str, ...] | None:
-    """Return stem and hash of the source of a file, and this room's version; None for others."""
+def _age(path: Path) -> float:
+    """Return the seconds since a file was written; 0 for one that is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0
+
+
+def _origin(name: str) -> tuple[str, ...]:
+    """Return what a file was made of, and by which versions; empty for other files."""
     match = _NAME.fullmatch(name)
-    return match.groups() if match else None
+    return match.groups() if match else ()
 
 
 def _kept_in(folder: Path) -> list[Path]:
@@ -197,6 +246,7 @@ def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     found = kept(beside)
     for path in found:
         remove(path, missing_ok=True)
+        _remove_parts(path.parent)
         with suppress(OSError):  # only an empty folder goes
             path.parent.rmdir()
     return found

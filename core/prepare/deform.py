@@ -28,6 +28,8 @@ from .wiring import Wiring, wiring, without_unused
 OPSET, IR_VERSION = 19, 9
 """Where DeformConv came to ONNX."""
 
+_FARTHEST = 1 << 16  # pixels; NaN and infinity are no places, either
+
 # How the exporter orders the four neighbours of a position: top left, bottom right, bottom left,
 # top right; 0 is the one before a position, 1 the one after it.
 _CORNERS = ((0, 0), (1, 1), (1, 0), (0, 1))
@@ -266,6 +268,7 @@ class _Matcher:
         offset = self.reshaped_to(reshaped, [self.batch, 1, count, 2, height, width])
         grid = self.edges.constant(grid_name)
         _check(grid.dtype == np.float32 and grid.shape == (1, 1, count, 2, height, width))
+        _check(bool(((grid >= 0) & (grid < _FARTHEST)).all()))
         own = [_steps(grid[0, 0, :, axis], self.kernel_hw, axis) for axis in (0, 1)]
         _check(np.array_equal(grid[0, 0], _grid(own, self.kernel_hw, (height, width))))
         for axis, (start, stride, dilation) in enumerate(own):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import GraphError
 from ..machine import cpu_count
+from ..runtime.graph import FLOATS
 from ..runtime.library import import_onnxruntime
+from ..runtime.providers import CPU
 from ..text import quotable
 from .deform import IR_VERSION, OPSET
 from .model import FLOAT, AttributeValue, Model, Value, make_node, with_opset
@@ -19,8 +23,9 @@ from .writing import data_of, pieces
 
 _log = logging.getLogger("rembg_sessions")
 
-_CPU = "CPUExecutionProvider"
 _LONGEST_REASON = 300
+# It has none without a plugin, and takes seconds to say so.
+_TENSORRT = "TensorrtExecutionProvider"
 # ONNX Runtime's own name for it: a provider must not hand a node over to the CPU.
 _NO_CPU = "session.disable_cpu_ep_fallback"
 
@@ -30,8 +35,10 @@ def provider_name(provider: Any) -> str:
     return provider if isinstance(provider, str) else provider[0]
 
 
-def prove(source: Path | bytes, model: Model, provider: Any, *, run: bool) -> None:
-    """Open a changed graph once, as it is written, and compare its inputs and outputs.
+def prove(
+    source: Path | bytes, model: Model, provider: Any, *, run: bool, folded: Path | None = None
+) -> None:
+    """Open a changed graph once, and compare its inputs and outputs with what they must be.
 
     Parameters
     ----------
@@ -43,49 +50,62 @@ def prove(source: Path | bytes, model: Model, provider: Any, *, run: bool) -> No
         ONNX Runtime's name, or (name, options).
     run
         Also run it, on zeros, and compare the shape of its first output: where sizes changed.
+    folded
+        Where to write what ONNX Runtime makes of it on every machine alike, its "basic" level:
+        above all, what follows from constants is worked out.
 
     Raises
     ------
     GraphError
         If anything differs, or ONNX Runtime does not take it.
     """
-    try:
-        session = _open(source, provider)
-        declared = [*session.get_inputs(), *session.get_outputs()]
-        for value in declared:
-            expected = {each.name: each for each in (*model.inputs, *model.outputs)}[value.name]
-            if not _fits(value.shape, expected):
-                raise GraphError(f"{value.name!r} has shape {value.shape}")
-        if run:
-            shapes = {value.name: value.shape for value in session.get_inputs()}
-            types = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-            feed = {
-                value.name: np.zeros(
-                    [n if isinstance(n, int) else 1 for n in shapes[value.name]], types[value.type]
-                )
-                for value in session.get_inputs()
-            }
-            first = session.get_outputs()[0].name
-            answer = session.run([first], feed)[0]
-            if not _fits(list(answer.shape), model.outputs[0]):
-                raise GraphError(f"its answer has shape {answer.shape}")
-    except GraphError:
-        raise
-    except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise GraphError(f"ONNX Runtime says: {quotable(str(error), _LONGEST_REASON)}") from error
+    session = _open(source, provider, folded)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    expected = {each.name: each for each in (*model.inputs, *model.outputs)}
+    for value in (*inputs, *outputs):
+        if value.name not in expected or not _fits(value.shape, expected[value.name]):
+            raise GraphError(f"{value.name!r} has shape {value.shape}")
+    if run:
+        feed: dict[str, NDArray[Any]] = {}
+        for value in inputs:
+            shape = [length if isinstance(length, int) else 1 for length in value.shape]
+            feed[value.name] = np.zeros(shape, FLOATS.get(value.type, np.float32))
+        answer = _run(session, feed)
+        if not _fits(list(answer.shape), expected[outputs[0].name]):
+            raise GraphError(f"its answer has shape {answer.shape}")
 
 
-def _open(source: Path | bytes, provider: Any, **settings: str) -> Any:
+def _open(
+    source: Path | bytes, provider: Any, folded: Path | None = None, *, alone: bool = False
+) -> Any:
+    """Open a graph as it is written; GraphError says what is wrong with it."""
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = cpu_count()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    for name, value in settings.items():
-        options.add_session_config_entry(name, value)
-    providers = [provider] if provider_name(provider) == _CPU or settings else [provider, _CPU]
+    if folded is not None:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(folded)
+    providers = [provider] if provider_name(provider) == CPU or alone else [provider, CPU]
+    if alone and provider_name(provider) != CPU:
+        options.add_session_config_entry(_NO_CPU, "1")
     graph = source if isinstance(source, bytes) else str(source)
-    return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    try:
+        return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        raise _refusal(error) from error
+
+
+def _run(session: Any, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return session.run([session.get_outputs()[0].name], feed)[0]
+    except Exception as error:  # ONNX Runtime's own errors share no base class
+        raise _refusal(error) from error
+
+
+def _refusal(error: Exception) -> GraphError:
+    return GraphError(f"ONNX Runtime says: {quotable(str(error), _LONGEST_REASON)}")
 
 
 def _fits(shape: list[Any] | None, expected: Value) -> bool:
@@ -110,7 +130,7 @@ def has_deform_conv(provider: Any) -> bool:
         ONNX Runtime's name, or (name, options).
     """
     name = provider_name(provider)
-    if name not in import_onnxruntime().get_available_providers():
+    if name == _TENSORRT or name not in import_onnxruntime().get_available_providers():
         return False
     device = "" if isinstance(provider, str) else str(dict(provider[1]).get("device_id", ""))
     return _probe(name, device)
@@ -120,7 +140,6 @@ def has_deform_conv(provider: Any) -> bool:
 def _probe(name: str, device: str) -> bool:
     provider = (name, {"device_id": device}) if device else name
     graph = b"".join(map(data_of, pieces(_one_deform_conv())))
-    settings = {} if name == _CPU else {_NO_CPU: "1"}
     rng = np.random.default_rng(0)
     # every element of the kernel is moved by half a pixel down: the mean of two rows
     picture = rng.normal(0, 1, (1, 1, 4, 4)).astype(np.float32)
@@ -130,9 +149,9 @@ def _probe(name: str, device: str) -> bool:
     feed = {"x": picture, "o": offset, "m": mask, "w": np.full((1, 1, 1, 1), 3, np.float32)}
     below = np.concatenate([picture[:, :, 1:], np.zeros((1, 1, 1, 4), np.float32)], axis=2)
     try:
-        answer = _open(graph, provider, **settings).run(None, feed)[0]
-    except Exception as error:  # ONNX Runtime's own errors share no base class
-        _log.debug("%s has no DeformConv: %s", name, quotable(str(error), _LONGEST_REASON))
+        answer = _run(_open(graph, provider, alone=True), feed)
+    except GraphError as error:
+        _log.debug("%s has no DeformConv: %s", name, error)
         return False
     return bool(np.allclose(answer, 3 * mask * (picture + below) / 2, atol=1e-4))
 

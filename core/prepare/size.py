@@ -3,8 +3,9 @@
 Matches networks like U-2-Net and IS-Net: one square picture comes in, and each operator answers
 for the size of what it gets (convolutions, pooling, sums and products with numbers that are the
 same at every pixel, joining of channels). The one place where a size stands is the constant
-``sizes`` of their ``Resize`` nodes: all four axes, or height and width joined to the first two
-axes of another value's ``Shape``. It is scaled as the input is, which must come out even.
+``sizes`` of their ``Resize`` nodes: all four axes, or height and width joined to two axes of
+another value's ``Shape``. It is scaled as the input is, which must come out even. Sizes that are
+picked from the ``Shape`` of other values follow by themselves.
 
 A network that leaves its size free, and holds no such constant, needs no change.
 """
@@ -14,7 +15,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError
@@ -30,6 +30,7 @@ _ANY_SIZE = frozenset((
     "Identity", "LeakyRelu", "MaxPool", "Relu", "Sigmoid", "Tanh",
 ))
 # fmt: on
+_PICKING = frozenset(("Cast", "Concat", "Gather", "Shape", "Slice", "Squeeze", "Unsqueeze"))
 _NUMBERWISE = frozenset(("Add", "Div", "Mul", "PRelu", "Sub"))
 
 
@@ -147,7 +148,7 @@ def _check_operators(model: Model, edges: Wiring, sizes: set[str]) -> None:
                 if tensor is not None and any(axis != 1 for axis in tensor.shape[-2:]):
                     raise GraphError(f"{node.name or node.op} has an own number for each pixel")
         elif not (node.op == "Concat" and node.value("axis") == 1) and not (
-            node.op in ("Concat", "Shape", "Slice") and set(node.outputs) <= chains
+            node.op in _PICKING and set(node.outputs) <= chains
         ):
             raise GraphError(f"{node.name or node.op} is an operator that may depend on the size")
 
@@ -191,26 +192,36 @@ def _chain(edges: Wiring, node: Node) -> set[str]:
         if edges.constants[name].shape != (4,):
             raise GraphError(f"{node.name or node.op} has sizes that are not understood")
         return {name}
-    joined = edges.maker(name, "Concat")
-    if joined.value("axis") != 0 or len(joined.inputs) != 2:
+    joined = edges.makers.get(name)
+    if joined is None or joined.op != "Concat" or not set(joined.inputs) & edges.constants.keys():
+        return _picked(edges, name)
+    first, second = joined.inputs if len(joined.inputs) == 2 else ("", "")
+    known = edges.constants.get(second)
+    if joined.value("axis") != 0 or known is None or known.shape != (2,):
         raise GraphError(f"{joined.name or joined.op} joins sizes in an unknown way")
-    first, second = joined.inputs
-    found = {name, *_axes(edges, first, 0)}
-    if second not in edges.constants:
-        return found | _axes(edges, second, 2)
-    if edges.constants[second].shape != (2,):
-        raise GraphError(f"{node.name or node.op} has sizes that are not understood")
-    return {*found, second}
+    return {name, second, *_picked(edges, first)}
 
 
-def _axes(edges: Wiring, name: str, start: int) -> set[str]:
-    """Return the values that lead to two axes of a value's shape, from ``start`` on."""
-    cut = edges.maker(name, "Slice")
-    shape = edges.maker(cut.inputs[0], "Shape")
-    where = [edges.constant(each) for each in cut.inputs[1:]]
-    if not 2 <= len(where) <= 4 or any(each.shape != (1,) for each in where):
-        raise GraphError(f"{cut.name or cut.op} cuts a shape in an unknown way")
-    begin, end, axis, step = [int(each[0]) for each in where] + [0, 1][len(where) - 2 :]
-    if shape.attributes or np.arange(4)[begin:end:step].tolist() != [start, start + 1] or axis:
-        raise GraphError(f"{cut.name or cut.op} cuts a shape in an unknown way")
-    return {name, cut.inputs[0], *cut.inputs[1:]}
+def _picked(edges: Wiring, name: str) -> set[str]:
+    """Return the values that lead to one which is picked from shapes, and changed in no way."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        value = waiting.pop()
+        if value in found:
+            continue
+        found.add(value)
+        node = edges.makers.get(value)
+        if node is None or node.op not in _PICKING or not node.inputs:
+            raise GraphError(f"the size {value!r} comes from somewhere unknown")
+        if node.op == "Cast" and node.value("to") != INT64:
+            raise GraphError(f"the size {value!r} is no whole number")
+        if node.op == "Shape":
+            continue
+        parts = node.inputs if node.op == "Concat" else node.inputs[:1]
+        places = node.inputs[len(parts) :]
+        if any(each and each not in edges.constants for each in places):
+            raise GraphError(f"{node.name or node.op} picks from a shape in an unknown way")
+        found.update(places)
+        waiting += parts
+    return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import ModelMemoryError, ModelRunError, ProviderError
 from ..text import quotable
+from ..threads import Workers
 from .accelerator import preload_cuda
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
@@ -32,6 +35,9 @@ _MOST_RUNS = 64
 
 # How long a cancelled run goes on unnoticed.
 _SECONDS_BETWEEN_LOOKS = 0.1
+
+# Longer than one node of a network takes.
+_SECONDS_AT_EXIT = 10
 
 # Characters of ONNX Runtime's messages, whose end says what is wrong.
 _LONGEST_REASON = 600
@@ -65,18 +71,37 @@ class _Opened:
 
     Attributes
     ----------
-    process
-        Whose threads they are: a forked process has none of them.
     shrink
         Which memory is given back after a run, in ONNX Runtime's words; empty for none. CUDA held
         1.2 GB for IS-Net between runs, and 0.3 GB like this, for 3 ms a run.
     """
 
     session: Any
-    workers: ThreadPoolExecutor
-    process: int
+    workers: Workers
     shrink: str = ""
 
+
+_graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+_under_way: dict[Future[Any], Any] = {}
+"""The ``RunOptions`` of every run."""
+
+
+def _after_fork() -> None:
+    _under_way.clear()
+    for graph in list(_graphs):
+        graph.after_fork()
+
+
+def _end_runs() -> None:
+    """End what still runs, in a daemon thread, when the program ends."""
+    for options in list(_under_way.values()):
+        options.terminate = True
+    wait(list(_under_way), _SECONDS_AT_EXIT)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_end_runs)
 
 Prepare = Callable[[Path, Any], "Path | bytes"]
 """Of a file and a provider, given as ONNX Runtime takes it: what to open in place of the file."""
@@ -126,6 +151,7 @@ class Graph:
         self._providers = list(choice.providers)
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
+        _graphs.add(self)
 
     @property
     def is_open(self) -> bool:
@@ -230,10 +256,13 @@ class Graph:
         with self._lock:
             if self._opened is None:
                 self._opened = self._create_first()
-            elif self._opened.process != os.getpid():
-                workers = _workers(self._opened.session)
-                self._opened = replace(self._opened, workers=workers, process=os.getpid())
             return self._opened
+
+    def after_fork(self) -> None:
+        """Make what a forked process does not have: threads, and a lock that none of them holds."""
+        self._lock = threading.Lock()
+        if self._opened is not None:
+            self._opened = replace(self._opened, workers=_workers(self._opened.session))
 
     def _create_first(self) -> _Opened:
         """Open the file on the first provider that opens it."""
@@ -290,7 +319,7 @@ class Graph:
         shrink = ""
         if active == PROVIDERS["CUDA"]:
             shrink = f"gpu:{session.get_provider_options()[active].get('device_id', 0)}"
-        return _Opened(session, _workers(session), os.getpid(), shrink)
+        return _Opened(session, _workers(session), shrink)
 
     def _load(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         try:
@@ -314,9 +343,9 @@ class Graph:
         )
 
 
-def _workers(session: Any) -> ThreadPoolExecutor:
+def _workers(session: Any) -> Workers:
     most = 1 if session.get_providers()[0] in GPU_PROVIDERS else _MOST_RUNS
-    return ThreadPoolExecutor(most, thread_name_prefix="rembg-sessions run")
+    return Workers(most, "rembg-sessions run")
 
 
 def _run_until_done(
@@ -329,6 +358,8 @@ def _run_until_done(
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", opened.shrink)
     first = opened.session.get_outputs()[0].name
     finished = opened.workers.submit(opened.session.run, [first], feed, options)
+    _under_way[finished] = options
+    finished.add_done_callback(_under_way.pop)
     try:
         while not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
             if on_wait is not None:

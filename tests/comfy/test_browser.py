@@ -747,7 +747,11 @@ def test_diagnosis_is_copied_without_a_clipboard(page, clipboard):
 # -- colours -----------------------------------------------------------------------------
 
 
-COLOURS = {"RemBGRemove": "background_colour", "RemBGApplyBackground": "colour"}
+COLOURS = {
+    "RemBGRemove": "background_colour",
+    "RemBGApplyBackground": "colour",
+    "RemBGFrameSubject": "background_colour",
+}
 
 
 @pytest.mark.parametrize("class_type", COLOURS)

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 
 from comfy_server import COMFYUI, DRAWN, PATIENCE, PHOTOS, ROOT, Server, make_base, running
-from rembg_sessions.core import new_session, remove
+from rembg_sessions.core import Framing, new_session, remove
 from rembg_sessions.core.imaging.composite import FITS, fit_picture
 from rembg_sessions.core.imaging.mask import refine
 from rembg_sessions.core.registry.lookup import get_model
@@ -36,6 +36,8 @@ NODES = (
     "RemBGMask",
     "RemBGAlphaMatting",
     "RemBGApplyBackground",
+    "RemBGFrameSubject",
+    "RemBGPutBack",
 )
 
 pytestmark = [
@@ -473,6 +475,112 @@ def test_background_equals_python(server, session, case, fit):
     (image,) = result["image"]
     assert image.shape[-1] == 3
     assert_same_alpha(image, np.array(expected))
+
+
+# -- framing -----------------------------------------------------------------------------
+
+
+def frame(**inputs: Any) -> dict[str, Any]:
+    """The node as it comes, but for some inputs."""
+    as_it_comes = {
+        **{"image": ("cut", 0), "width": 0, "height": 0, "aspect_ratio": "free"},
+        **{"margin": 5.0, "margin_unit": "%", "align": "centre", "batch": "together"},
+        **{"enlarge": False, "background": "transparent", "background_colour": "#ffffff"},
+    }
+    return node("RemBGFrameSubject", **{**as_it_comes, **inputs})
+
+
+def rectangles() -> dict[str, Any]:
+    """Two pictures, ``cut``, and masks of a rectangle at (30, 20) and at (130, 90), ``pair``."""
+    nodes: dict[str, Any] = {
+        "nothing": node("SolidMask", value=0.0, width=300, height=200),
+        "all": node("SolidMask", value=1.0, width=80, height=50),
+    }
+    for name, x, y in (("one", 30, 20), ("two", 130, 90)):
+        nodes[name] = node(
+            "MaskComposite",
+            destination=("nothing", 0),
+            source=("all", 0),
+            x=x,
+            y=y,
+            operation="add",
+        )
+        nodes[f"{name}_image"] = node("MaskToImage", mask=(name, 0))
+    return nodes | {
+        "photo": node("LoadImage", image=DRAWN[0]),
+        "cut": node("RepeatImageBatch", image=("photo", 0), amount=2),
+        "images": node("ImageBatch", image1=("one_image", 0), image2=("two_image", 0)),
+        "pair": node("ImageToMask", image=("images", 0), channel="red"),
+    }
+
+
+def test_framed_equals_python(server, session, case):
+    picture, network = case
+    size = {"width": 150, "height": 200, "align": "bottom", "enlarge": True}
+    result = server.run(
+        start(picture, network)
+        | {"cut": on_photo("RemBGRemove"), "frame": frame(**size)}
+        | {"back": node("RemBGPutBack", image=("frame", 0), placement=("frame", 3))}
+        | save("framed", ("frame", 0))
+        | save_mask("mask", ("frame", 1))
+        | save("back_", ("back", 0))
+        | save("cut_", ("cut", 0))
+    )
+    framing = Framing(margin=5, margin_unit="%", **size)
+    path = server.base / "input" / picture
+    expected = remove(path, session=session(network), edge_colours="estimated", crop=framing)
+    (framed,), (mask,), (back,), (cut,) = (
+        result[name] for name in ("framed", "mask", "back_", "cut_")
+    )
+    assert_same_cutout(framed, np.array(expected))
+    assert difference(mask[..., 0], framed[..., 3]).max() <= 1
+    assert back.shape == cut.shape
+    assert difference(back[..., 3], cut[..., 3]).mean() < 3
+
+
+@pytest.mark.parametrize("batch", ["together", "each"])
+def test_a_batch_is_framed_and_put_back(server, batch):
+    size = {"mask": ("pair", 0), "margin": 10.0, "margin_unit": "px", "batch": batch}
+    result = server.run(
+        rectangles()
+        | {"frame": frame(**size)}
+        | {"back": node("RemBGPutBack", image=("frame", 0), placement=("frame", 3))}
+        | save("framed", ("frame", 0))
+        | save("back_", ("back", 0))
+    )
+    photo = np.array(Image.open(server.base / "input" / DRAWN[0]).convert("RGB"))
+    corners = ((30, 20), (130, 90))
+    for i, (x, y) in enumerate(corners):
+        part = np.s_[y : y + 50, x : x + 80]
+        framed, back = result["framed"][i], result["back_"][i]
+        left, top = (10, 10) if batch == "each" else (x - 20, y - 10)
+        assert framed.shape == ((70, 100, 4) if batch == "each" else (140, 200, 4))
+        seen = framed[top : top + 50, left : left + 80]
+        assert (seen[..., 3] == 255).all() and framed.astype(int).sum() == seen.astype(int).sum()
+        assert difference(seen[..., :3], photo[part]).max() <= 1
+        assert back.shape == (*photo.shape[:2], 4)
+        assert (back[part] == seen).all() and back.astype(int).sum() == seen.astype(int).sum()
+
+
+def test_the_box_is_one_that_comfyui_takes(server):
+    """0.3.64 has no node that takes one."""
+    if not server.get("/object_info/ImageCropV2"):
+        pytest.skip("this ComfyUI has no boxes")
+    given = {"mask": ("pair", 0), "margin": 0.0}
+    result = server.run(
+        rectangles()
+        | {"frame": frame(**given), "each": frame(batch="each", **given)}
+        | {"crop": node("ImageCropV2", image=("cut", 0), crop_region=("frame", 2))}
+        | {"drawn": node("DrawBBoxes", image=("cut", 0), bboxes=("each", 2))}
+        | save("cropped", ("crop", 0))
+        | save("drawn_", ("drawn", 0))
+    )
+    photo = np.array(Image.open(server.base / "input" / DRAWN[0]).convert("RGB"))
+    assert difference(result["cropped"][0], photo[20:140, 30:210]).max() <= 1
+    for image, (x, y) in zip(result["drawn_"], ((30, 20), (130, 90)), strict=True):
+        rows, columns = np.nonzero(difference(image, photo).max(axis=2) > 8)
+        assert abs(columns.min() - x) <= 4 and abs(columns.max() - x - 80) <= 4
+        assert abs(rows.max() - y - 50) <= 4
 
 
 # -- shapes ------------------------------------------------------------------------------

@@ -177,6 +177,17 @@ def test_painted_hints_correct_what_the_mask_says():
         find_matte(image, mask, hints={"keep": np.ones((3, 4), np.float32)})
 
 
+def test_what_was_painted_counts_also_where_nothing_is_left_to_solve():
+    image, mask = np.full((40, 60, 3), 90, np.uint8), np.zeros((40, 60), np.uint8)
+    mask[10:30, 10:30] = 255
+    everything = np.ones((40, 60), np.float32)
+    gone = find_matte(image, mask, hints={"remove": everything})
+    assert not gone.alpha.any()
+    assert "with what was painted, the mask is empty" in gone.warning
+    whole = find_matte(image, mask, hints={"keep": everything})
+    assert (whole.alpha == 1).all()
+
+
 def test_painting_is_enough_where_the_mask_is_empty():
     image, mask = np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8)
     image[:, 30:] = 255

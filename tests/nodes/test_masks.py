@@ -15,7 +15,7 @@ import torch
 
 from rembg_sessions.core.session.protocol import Layer
 from rembg_sessions.core.session.rembg_api import BaseSession
-from rembg_sessions.nodes import NODE_CLASS_MAPPINGS, masks
+from rembg_sessions.nodes import NODE_CLASS_MAPPINGS, host, masks
 from rembg_sessions.nodes.handle import SessionHandle
 
 REMOVE, MASK = NODE_CLASS_MAPPINGS["RemBGRemove"], NODE_CLASS_MAPPINGS["RemBGMask"]
@@ -151,13 +151,32 @@ def test_there_is_a_limit(session, monkeypatch):
     assert sum(len(known) for known in masks._found.values()) <= 3
 
 
+def test_a_batch_that_does_not_fit_keeps_its_first_pictures(session, monkeypatch):
+    monkeypatch.setattr(masks, "_MOST_BYTES", 3 * 20 * 30 * 4)
+    handle, frames = SessionHandle(session), pictures(5)
+    for run, asked in (("first", 5), ("second", 7), ("third", 9)):
+        monkeypatch.setattr(host, "prompt_id", lambda run=run: run)
+        REMOVE().execute(frames, handle)
+        assert len(session.asked) == asked
+    monkeypatch.setattr(host, "prompt_id", lambda: "another")
+    other = pictures(2, seed=9)
+    REMOVE().execute(other, handle)
+    REMOVE().execute(other, handle)
+    assert len(session.asked) == 11
+    held = sum(each.size for known in masks._found.values() for each in known.values())
+    assert held <= masks._MOST_BYTES
+
+
 def test_what_is_remembered_cannot_be_changed(session):
     handle = SessionHandle(session)
     rgb = Image.fromarray(np.full((4, 5, 3), 200, np.uint8))
     (layer,) = handle.predict_layers(rgb)
     with pytest.raises(ValueError, match="read-only"):
         layer.alpha[0, 0] = 0
-    assert handle.predict_layers(rgb)[0] is layer
+    again = handle.predict_layers(rgb)
+    assert again[0] is layer
+    again.append("another")
+    assert handle.predict_layers(rgb) == [layer]
 
 
 def test_a_closed_model_is_not_opened_to_name_its_provider(session):

@@ -538,7 +538,7 @@ def test_nodes_register_without_onnxruntime():
         "import sys; sys.modules['onnxruntime'] = None\n"
         "import rembg_sessions, torch\n"
         "nodes = rembg_sessions.NODE_CLASS_MAPPINGS\n"
-        "assert len(nodes) == 6, nodes\n"
+        "assert len(nodes) == 8, nodes\n"
         "for node in nodes.values(): node.INPUT_TYPES()\n"
         "try: nodes['RemBGRemove']().execute(torch.zeros(1, 8, 8, 3))\n"
         "except ImportError as error: print(error)\n"

@@ -131,6 +131,26 @@ def test_sizes_may_be_all_four_axes_or_a_factor():
     assert np.array_equal(answer(data, picture), answer(isnet(32).SerializeToString(), picture))
 
 
+def test_sizes_may_be_picked_from_another_value():
+    """As exporters write them that do not work out what follows from constants."""
+    b = Builder()
+    small = b.op("MaxPool", "input", kernel_shape=[2, 2], strides=[2, 2])
+    first = b.op("Slice", b.op("Shape", small), *map(b.constant, ([0], [2], [0])))
+    zero, shape = b.constant([0]), b.op("Shape", "input")
+    # by one axis at a time, and by both at once
+    sides = [b.op("Gather", shape, b.constant(axis)) for axis in (2, 3)]
+    sides = b.op("Concat", *(b.op("Unsqueeze", side, zero) for side in sides), axis=0)
+    sizes = b.op("Concat", first, b.op("Cast", sides, to=TensorProto.INT64), axis=0)
+    large = b.op("Resize", small, "", "", sizes, mode="linear")
+    sizes = b.op("Concat", first, b.op("Slice", shape, b.constant([2]), b.constant([4])), axis=0)
+    large = b.op("Resize", large, "", "", sizes, mode="linear")
+    b.conv(large, 3, 1)
+    b.nodes[-1].output[0] = "output"
+    model = b.model([("input", [1, 3, 64, 64], "float")], [("output", [1, 1, 64, 64], "float")], 17)
+    data = written(with_side(read(model), 32))
+    assert answer(data, noise(1, 3, 32, 32)).shape == (1, 1, 32, 32)
+
+
 def _is_dead(node, model):
     """Whether a node leads to sizes that no Resize takes any more."""
     nodes = {node.name: node for node in model.graph.node}
@@ -191,9 +211,17 @@ def _two(graph):
     graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1, 1, 64, 64]))
 
 
-def _other_cut(graph):
-    shape = next(node for node in graph.node if node.op_type == "Slice")
-    shape.input[1], shape.input[2] = shape.input[2], shape.input[1]
+def _half_as_large(graph):
+    """A size that is computed, not picked."""
+    joined = next(n for n in graph.node if n.op_type == "Concat" and n.attribute[0].i == 0)
+    graph.initializer.append(numpy_helper.from_array(np.array([1, 1]), "factor"))
+    graph.node.insert(0, helper.make_node("Mul", [joined.input[0], "factor"], ["product"]))
+    joined.input[0] = "product"
+
+
+def _three_parts(graph):
+    joined = next(n for n in graph.node if n.op_type == "Concat" and n.attribute[0].i == 0)
+    joined.input.append(joined.input[1])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +233,8 @@ def _other_cut(graph):
         (_free, 32, "declares no size of its input, but keeps sizes inside"),
         (_wide, 32, "not square, but 64x96"),
         (_two, 32, "takes 2 inputs"),
-        (_other_cut, 32, "cuts a shape in an unknown way"),
+        (_half_as_large, 32, "'product' comes from somewhere unknown"),
+        (_three_parts, 32, "joins sizes in an unknown way"),
         (lambda graph: None, 96, "larger than the network's own, 64"),
         (lambda graph: None, 50, "no whole number"),
     ],
@@ -293,6 +322,7 @@ def _attribute(node, name, value):
 
 OTHERS = {
     "positions": lambda g: _set(g, _nodes(g, "Add")[0].input[0], _move),
+    "no positions": lambda g: _set(g, _nodes(g, "Add")[0].input[0], lambda v: v * np.nan),
     "a limit": lambda g: _set(g, _nodes(g, "Clip")[0].input[2], lambda v: v - 1),
     "the neighbour": lambda g: _set(g, _nodes(g, "Add")[1].input[1], lambda v: v + 1),
     "the padding": lambda g: _attribute(_nodes(g, "Pad")[0], "mode", "edge"),
@@ -344,4 +374,5 @@ def test_operators_that_mean_something_else_later_are_left_alone(node):
 
 def test_a_provider_that_is_not_there_has_no_kernel():
     assert not prove.has_deform_conv("NoSuchExecutionProvider")
+    assert not prove.has_deform_conv("TensorrtExecutionProvider")
     assert not prove.has_deform_conv(("CUDAExecutionProvider", {"device_id": 200}))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -448,3 +450,22 @@ def test_ctrl_c_ends_a_run(endless):
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         endless.run(FEED)
+
+
+def test_the_end_of_the_program_ends_a_run_of_a_daemon_thread(endless):
+    """As that of ComfyUI's prompts is one."""
+    program = """
+import sys, threading, time
+from pathlib import Path
+import numpy as np
+from rembg_sessions.core.runtime.graph import Graph
+from rembg_sessions.core.runtime.providers import choose
+
+net = Graph(Path(sys.argv[1]), choose("CPU", ["CPUExecutionProvider"], None), None)
+feed = {"picture": np.zeros((1, 3, 2, 2), np.float32)}
+threading.Thread(target=net.run, args=(feed,), daemon=True).start()
+time.sleep(1)
+"""
+    command = [sys.executable, "-c", program, str(endless.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from demo import SAMPLE, checkerboard
-from PIL import Image
+from PIL import Image, ImageOps
 
 from rembg_sessions.nodes import NODE_CLASS_MAPPINGS
 
 FOLDER = Path(__file__).resolve().parents[2] / "web" / "docs" / "pictures"
 SIDE = 320  # of one tile, in pixels; two side by side, because help panels are narrow
 GAP = 8
+PAPER = "#f0f0f0"  # beside tiles that are not square
 DETAIL = (620, 100, 860, 340)  # hairs of the sample picture
 
 
@@ -60,7 +61,15 @@ def make() -> Mapping[str, list[torch.Tensor]]:
     (soft,) = run("RemBGMask", image=photo, session=session, **cleaned)
     (inverted,) = run("RemBGMask", image=photo, session=session, invert=True)
     matte, hair, trimap = run("RemBGAlphaMatting", image=photo, mask=binary, erode_size=40)
-    apply = "RemBGApplyBackground"
+    apply, frame = "RemBGApplyBackground", "RemBGFrameSubject"
+    (crop, _, _, placement) = run(frame, image=cutout)
+    white = {"background": "colour", "margin": 7.5, "width": 1000, "height": 1000}
+    (product, *_) = run(frame, image=cutout, enlarge=True, **white)
+    tall = {"background": "colour", "background_colour": "#cfe3f1", "aspect_ratio": "9:16"}
+    (standing, *_) = run(frame, image=cutout, align="bottom", **tall)
+    painted = crop.clone()
+    painted[..., :3] = painted[..., [2, 0, 1]] * (crop[..., 3:] > 0)
+    back, _ = run("RemBGPutBack", image=painted, placement=placement)
     return {
         "RemBGSession": [photo, cutout],
         "RemBGBackdropSession": [photo, *(cut(photo, each) for each in plain)],
@@ -73,6 +82,8 @@ def make() -> Mapping[str, list[torch.Tensor]]:
             *run(apply, image=cutout, background=draw_sky(photo.shape[1])),
             *run(apply, image=photo, mask=mask, colour="#ffffffb0"),
         ],
+        "RemBGFrameSubject": [cutout, crop, product, standing],
+        "RemBGPutBack": [photo, crop, painted, *run(apply, image=back, background=photo)],
     }
 
 
@@ -89,7 +100,7 @@ def main() -> None:
         step = SIDE + GAP
         sheet = Image.new("RGB", (2 * step - GAP, len(tiles) // 2 * step - GAP), "white")
         for place, picture in enumerate(pictures):
-            small = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            small = ImageOps.pad(picture, (SIDE, SIDE), Image.Resampling.LANCZOS, PAPER)
             sheet.paste(small, (place % 2 * step, place // 2 * step))
         target = FOLDER / f"{page}.jpg"
         sheet.save(target, quality=85, optimize=True)

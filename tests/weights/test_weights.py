@@ -129,7 +129,7 @@ def test_wrong_hand_placed_file_is_an_error_with_both_hashes(server, tmp_path, b
         f"{len(bad)} bytes",
         f"{len(DATA)} bytes",
         "Delete it",
-        "u2net_custom",
+        "dis_custom",
         "MODEL_CHECKSUM_DISABLED",
     ):
         assert needed in text
@@ -166,6 +166,18 @@ def test_checksum_disabled_accepts_anything(server, tmp_path, monkeypatch):
     monkeypatch.delenv("MODEL_CHECKSUM_DISABLED")
     with pytest.raises(WeightsError):
         weights.ensure(model(row(server)))
+
+
+def test_the_hash_that_a_file_was_verified_by(tmp_path):
+    path = put(tmp_path / "tiny.onnx", DATA)
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    assert weights.verified_sha256(path) is None
+    weights.verify(path, WeightFile(file="tiny.onnx", md5=hashlib.md5(DATA).hexdigest()))
+    assert weights.verified_sha256(path) is None
+    weights.verify(path, WeightFile(file="tiny.onnx", sha256=sha256.upper()))
+    assert weights.verified_sha256(path) == sha256
+    os.utime(path, (1, 1))
+    assert weights.verified_sha256(path) is None
 
 
 def test_verified_once_unless_the_file_changes(server, tmp_path, monkeypatch):

@@ -7,7 +7,11 @@ import { listen, refresh, unwatch, watch } from "./models.js";
 import { makePanel, showModels } from "./panel.js";
 
 const FALLBACK_EVENT = "rembg-sessions.fallback"; // as in nodes/host.py
-const COLOUR_INPUTS = { RemBGRemove: "background_colour", RemBGApplyBackground: "colour" };
+const COLOUR_INPUTS = {
+  RemBGRemove: "background_colour",
+  RemBGApplyBackground: "colour",
+  RemBGFrameSubject: "background_colour",
+};
 const PANEL_HEIGHT = 52;
 
 /** Whether the frontend's colour widget works on the canvas: since 1.40. */

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import TypeVar
 
 import numpy as np
 
+from ...threads import Workers
 from .backend import Bytes
 
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ def run_watched(
         Called after ``stopped`` was set, for work that does not always look at it.
     """
     stopped = np.zeros(1, np.uint8)
-    with ThreadPoolExecutor(1, "matting") as pool:
+    with Workers(1, "matting") as pool:
         future = pool.submit(work, stopped)
         try:
             while not future.done():

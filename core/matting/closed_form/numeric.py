@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 
 from ...machine import cpu_count
+from ...threads import Workers
 from .backend import Bytes, Floats
 from .cancel import StoppedError
 from .choice import fastest
@@ -84,7 +85,7 @@ def solve(symbolic: SymbolicFactor, image: Bytes, stopped: Bytes, threads: int) 
         with fastest(stopped) as backend:
             backend.back_substitute(task.begin, task.end, nodes, borders, factor, rhs, stopped)
 
-    with ThreadPoolExecutor(threads, "matting") as pool:
+    with Workers(threads, "matting") as pool:
         try:
             # a task waits for earlier ones only, which a thread has taken up before it
             done: list[Future[None]] = []

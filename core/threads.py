@@ -1,0 +1,85 @@
+"""Threads for work that the caller waits for.
+
+Unlike those of concurrent.futures they take work after the main thread has ended, as from a thread
+that a script started last, and they do not hold up the end of the program.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+_Item = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
+
+
+class Workers:
+    """Threads that start when they are needed, and then stay, as long as this object is held.
+
+    As a context it waits, at the end, for all that was submitted.
+
+    Parameters
+    ----------
+    count
+        Threads at most, ≥ 1.
+    name
+        What debuggers call them.
+    """
+
+    def __init__(self, count: int, name: str):
+        self._count, self._name = count, name
+        self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        weakref.finalize(self, self._items.put, None).atexit = False
+
+    def submit(self, call: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Have a function called by the next thread that is free; in the order of submission."""
+        future: Future[Result] = Future()
+        with self._lock:
+            self._items.put((future, call, arguments))
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._count:
+                thread = threading.Thread(
+                    target=_work, args=(self._items, self._idle), name=self._name, daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
+        return future
+
+    def __enter__(self) -> Workers:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for all that was submitted, and end the threads."""
+        self._items.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _work(items: queue.SimpleQueue[_Item | None], idle: threading.Semaphore) -> None:
+    while True:
+        item = items.get()
+        if item is None:
+            items.put(None)  # for the next thread
+            return
+        future, call, arguments = item
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(call(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+        del item, future, call, arguments  # nothing is held while it waits
+        idle.release()
