@@ -41,8 +41,8 @@ examples:
   rembg-sessions cutout < photo.jpg > cutout.png
   rembg-sessions i -m u2net -a -bgc 255 255 255 255 photo.jpg card.png
 
-exit codes: 0 done, or done before; 1 something
-failed; 2 wrong usage; 3 no picture found; 130 cancelled.
+exit codes:
+  0 done, or done before; 1 something failed; 2 wrong usage; 3 no picture found; 130 cancelled
 """
 
 
@@ -170,17 +170,25 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         "(NAME/ makes it), or - for standard input or output. Without an output, photo.jpg goes "
         "to photo.png beside it; without any name, standard input to standard output",
     )
-    cut.add_argument("-o", "--output", help="the output, where all other names are inputs")
+    cut.add_argument(
+        "-o", "--output", metavar="PLACE", help="the output, where all other names are inputs"
+    )
     cut.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     cut.add_argument(
-        "--suffix", help="format of outputs that are not named one by one (default: .png)"
+        "--suffix",
+        metavar="SUFFIX",
+        help="format of outputs that are not named one by one (default: .png)",
     )
     cut.add_argument(
         "--name-suffix", default="", metavar="TEXT", help="such as -cutout: photo-cutout.png"
     )
     cut.add_argument("--no-recursive", action="store_true", help="leave out folders in a folder")
     cut.add_argument(
-        "--jobs", type=_whole(1, 64), default=1, help="pictures worked on at a time (%(default)s)"
+        "--jobs",
+        metavar="N",
+        type=_whole(1, 64),
+        default=1,
+        help="pictures worked on at a time (%(default)s)",
     )
     cut.add_argument(
         "-w", "--watch", action="store_true", help="go on with what comes into a folder"
@@ -190,7 +198,7 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         "--delete-input",
         "--delete_input",
         action="store_true",
-        help="delete a picture once its output is written",
+        help="with p: delete a picture once its output is written",
     )
     cut.add_argument("--quiet", action="store_true", help="say nothing but errors")
     cut.add_argument(
@@ -199,24 +207,31 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
 
     cut.add_argument(
         "--quality",
+        metavar="N",
         type=_whole(1, 100),
         help="1 to 100, of JPEG, WebP and AVIF (as little loss as they can; WebP: none)",
     )
 
     model = cut.add_argument_group("model")
-    model.add_argument("-m", "--model", help=f"see `models` ({DEFAULT_MODEL})")
-    model.add_argument("--model-path", help="your own file, for the *_custom models")
+    model.add_argument("-m", "--model", metavar="NAME", help=f"see `models` ({DEFAULT_MODEL})")
     model.add_argument(
-        "--providers", default=AUTO, help=f"one of {', '.join(CHOICES)} (%(default)s)"
+        "--model-path", metavar="FILE", help="your own file, for the *_custom models"
+    )
+    model.add_argument(
+        "--providers",
+        metavar="NAME",
+        default=AUTO,
+        help=f"one of {', '.join(CHOICES)} (%(default)s)",
     )
     model.add_argument(
         "--no-cpu-fallback", action="store_true", help="stop if the chosen provider does not work"
     )
-    model.add_argument("--device-id", type=int, default=0, help="index of the GPU")
-    model.add_argument("--threads", type=int, help="CPU threads of the network")
+    model.add_argument("--device-id", metavar="N", type=int, default=0, help="index of the GPU")
+    model.add_argument("--threads", metavar="N", type=int, help="CPU threads of the network")
     model.add_argument("--optimization", choices=OPTIMIZATION_LEVELS, help="of the graph")
     model.add_argument(
         "--input-size",
+        metavar="N",
         type=int,
         help="pixels a side at which the network looks, a multiple of 32 below its own: faster, "
         "and less exact",
@@ -224,15 +239,23 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--no-prepare", action="store_true", help="run the network's file just as it is"
     )
-    model.add_argument("--sam-prompt", help="points and rectangles as JSON, for sam models")
+    model.add_argument(
+        "--sam-prompt", metavar="JSON", help="points and rectangles as JSON, for sam models"
+    )
     model.add_argument("--cloth-category", choices=CLOTH_CATEGORIES, help="for u2net_cloth_seg")
 
     plain = cut.add_argument_group("plain backdrop, for the model backdrop")
     plain.add_argument(
-        "--tolerance", type=float, help="levels from the backdrop's colour, 0 to 255 (measured)"
+        "--tolerance",
+        metavar="N",
+        type=float,
+        help="levels from the backdrop's colour, 0 to 255 (measured)",
     )
     plain.add_argument(
-        "--soft-edge", type=float, help="pixels inside the outline where opacity starts (measured)"
+        "--soft-edge",
+        metavar="N",
+        type=float,
+        help="pixels inside the outline where opacity starts (measured)",
     )
     plain.add_argument("--keep-shadow", action="store_true", help="as transparent black")
     plain.add_argument("--no-holes", action="store_true", help="fill enclosed backdrop")
@@ -252,8 +275,12 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     mask.add_argument(
         "-dc", "--decontaminate", action="store_true", help="the same as --edge-colours estimated"
     )
-    mask.add_argument("-bgc", "--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, r,g,b, or R G B A")
-    mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+    mask.add_argument(
+        "-bgc", "--bgcolor", metavar="COLOUR", help="#RRGGBB, #RRGGBBAA, a name, r,g,b, or R G B A"
+    )
+    mask.add_argument(
+        "--max-size", metavar="N", type=int, help="process at most this large, in pixels"
+    )
 
     framing.add_options(cut)
 
@@ -272,14 +299,19 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     )
     hair.add_argument("-vm", "--vitmatte", action="store_true", help="--matting-method vitmatte")
     hair.add_argument(
-        "--vitmatte-model", choices=VARIANTS, help=f"({VARIANTS[0]}; switches vitmatte on)"
+        "--vitmatte-model",
+        choices=VARIANTS,
+        metavar="NAME",
+        help=f"{', '.join(VARIANTS)} ({VARIANTS[0]}; switches vitmatte on)",
     )
     for short, name, default in (
         ("-af", "foreground-threshold", 240),
         ("-ab", "background-threshold", 10),
         ("-ae", "erode-size", 10),
     ):
-        hair.add_argument(short, f"--alpha-matting-{name}", type=int, help=f"({default})")
+        hair.add_argument(
+            short, f"--alpha-matting-{name}", type=int, metavar="N", help=f"({default})"
+        )
     hair.add_argument(
         "--alpha-matting-scale-erode",
         action="store_true",

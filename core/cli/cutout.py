@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     if many and options.trimap is not None:
         raise OptionError("--trimap belongs to one picture; name one file as the input.")
     asked.settle(options)
+    if options.delete_input and options.command != "p":  # -d may be a slip of the pen
+        raise OptionError("--delete-input is for `rembg-sessions p`, rembg's command for folders.")
     if options.json and output == STREAM:
         raise OptionError("Standard output takes the picture or --json, not both; name a file.")
     is_place = many or output == STREAM or is_folder(output) or ends_as_folder(output)
@@ -86,11 +88,9 @@ def run(options: argparse.Namespace) -> int:
     ending = f"{options.name_suffix}{suffix}"
     if many:
         return _run_many(inputs, Path(output), ending, options)
-    for name in ("watch", "no_recursive"):
+    for name in ("watch", "no_recursive", "delete_input"):
         if getattr(options, name):
             raise OptionError(f"--{name.replace('_', '-')} needs a folder as the input.")
-    if options.delete_input and inputs[0] == STREAM:
-        raise OptionError("--delete-input needs a file as the input.")
     return _run_one(one_job(inputs[0], output, ending, options.overwrite), suffix, options)
 
 

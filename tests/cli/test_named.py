@@ -105,7 +105,7 @@ def test_where_outputs_go(line, made, place):
         ("a.jpg new.png --suffix .webp", "ends in .png and --suffix is '.webp'; leave one out"),
         ("a.jpg --name-suffix ../x", "--name-suffix is '../x'; use a part of a name"),
         ("a.jpg b.png --watch", "--watch needs a folder as the input"),
-        ("- b.png --delete-input", "--delete-input needs a file"),
+        ("photos new -d", "--delete-input is for `rembg-sessions p`"),
         ("a.jpg - --json", "Standard output takes the picture or --json"),
     ],
 )
