@@ -16,18 +16,19 @@ from .terminal import download_bar, say, show
 
 
 def list_models(options: argparse.Namespace) -> int:
-    """List the models, or those that are on this machine."""
-    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "GOOD FOR")]
-    for spec in MODELS:
-        is_here = not spec.custom and find(spec) is not None
-        if options.installed and not is_here:
-            continue
-        installed = "" if spec.custom else ("yes" if is_here else "no")
-        rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
+    """List the models, those that are on this machine first, or alone; for 80 columns."""
+    is_here = {spec.name: not spec.custom and find(spec) is not None for spec in MODELS}
+    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "")]
+    for spec in sorted(MODELS, key=lambda spec: not is_here[spec.name]):
+        if is_here[spec.name] or not options.installed:
+            installed = "yes" if is_here[spec.name] else "your file" if spec.custom else "no"
+            rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        show("  ".join([*cells, row[4]]).rstrip())
+    for *cells, good_for in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        show("  ".join(padded).rstrip())
+        if good_for:
+            show(f"  {good_for}")
     return 0
 
 
