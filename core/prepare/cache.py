@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from .. import settings
+from ..errors import GraphError
 from ..weights.filesystem import remove, replace
 from ..weights.store import all_folders
+from .wire import bytes_field
 from .writing import Piece, data_of, size
 
 FOLDER = "prepared"
@@ -38,6 +40,11 @@ _LONGEST_STEM = 100
 _SECONDS_OF_A_PART = 3600  # what is older was left by a process that was killed
 _SECONDS_OF_ANOTHER_LIBRARY = 30 * 24 * 3600
 _ROOM = 64 << 20  # bytes that are left free on a disk
+
+# A file ends in a field that no reader of .onnx files knows: a hash of all before it.
+_SEAL, _SEAL_BYTES = 15_000, 32
+_MOST_OF_A_SOURCE = 3  # variants that are kept, for one release of ONNX Runtime
+_LARGEST = (1 << 31) - 1  # bytes that protobuf reads
 
 Check = Callable[["Path | bytes", "Path | None"], None]
 
@@ -81,12 +88,51 @@ def holds_some(source: Path) -> bool:
 
 
 def find(source: Path, name: str) -> Path | None:
-    """Return the file of a name that was kept for a source."""
+    """Return the file of a name that was kept for a source; one that is damaged is removed."""
     for folder in folders(source):
+        path = folder / name
         with suppress(OSError):
-            if (folder / name).is_file():
-                return folder / name
+            if not path.is_file():
+                continue
+            if _is_sound(path):
+                return path
+            _log.warning("%s is damaged, and is made again.", path)
+            remove(path, missing_ok=True)
     return None
+
+
+_sound: set[tuple[object, ...]] = set()
+
+
+def _is_sound(path: Path) -> bool:
+    """Return whether a file is as it was written; each is read once in a process."""
+    facts = path.stat()
+    stamp = (path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    if stamp not in _sound:
+        seal = bytes_field(_SEAL, bytes(_SEAL_BYTES))
+        left, digest = facts.st_size - len(seal), hashlib.blake2b(digest_size=_SEAL_BYTES)
+        if left <= 0:
+            return False
+        with path.open("rb") as stream:
+            while left:
+                data = stream.read(min(left, 1 << 20))
+                if not data:
+                    return False
+                digest.update(data)
+                left -= len(data)
+            if stream.read() != bytes_field(_SEAL, digest.digest()):
+                return False
+        _sound.add(stamp)
+    return True
+
+
+def _seal(path: Path) -> None:
+    digest = hashlib.blake2b(digest_size=_SEAL_BYTES)
+    with path.open("rb+") as stream:
+        while data := stream.read(1 << 20):
+            digest.update(data)
+        stream.write(bytes_field(_SEAL, digest.digest()))
+        _flush(stream)
 
 
 def keep(source: Path, name: str, written: Sequence[Piece], check: Check) -> Path | bytes:
@@ -111,7 +157,14 @@ def keep(source: Path, name: str, written: Sequence[Piece], check: Check) -> Pat
     -------
     Path or bytes
         The bytes where no folder takes the file; the log says why.
+
+    Raises
+    ------
+    GraphError
+        If it is too large for a file.
     """
+    if size(written) > _LARGEST:
+        raise GraphError(f"it would be larger than {_LARGEST >> 20} MiB, which no program reads")
     reasons: list[str] = []
     for folder in folders(source):
         try:
@@ -119,7 +172,9 @@ def keep(source: Path, name: str, written: Sequence[Piece], check: Check) -> Pat
         except OSError as error:
             reasons.append(f"{folder}: {error.strerror or error}")
         else:
-            _log.info("Prepared %s; kept as %s.", source.name, path)
+            _log.info(
+                "Prepared %s; kept as %s, %.0f MB.", source.name, path, path.stat().st_size / 1e6
+            )
             _remove_stale(folder, name)
             return path
     data = b"".join(map(data_of, written))
@@ -142,12 +197,10 @@ def _write(folder: Path, name: str, written: Sequence[Piece], check: Check) -> P
         with part.open("xb") as stream:
             for piece in written:
                 stream.write(data_of(piece))
-            _flush(stream)
         check(part, better)
         if better.exists():
-            with better.open("rb+") as stream:
-                _flush(stream)
             replace(better, part)
+        _seal(part)
         replace(part, folder / name)
     finally:
         for path in (part, better):
@@ -163,15 +216,19 @@ def _flush(stream: IO[bytes]) -> None:
 
 
 def _remove_stale(folder: Path, name: str) -> None:
-    own = _origin(name)
+    own, twins = _origin(name), list[Path]()
     for path in _kept_in(folder):
         other = _origin(path.name)
         if own[0] != other[0] or own == other:
+            twins += [path] if own == other else []
             continue
         # programs of two releases of ONNX Runtime may share a folder of models
         if own[:3] != other[:3] or _age(path) > _SECONDS_OF_ANOTHER_LIBRARY:
             with suppress(OSError):  # another process has it open, on Windows
                 path.unlink()
+    for path in sorted(twins, key=_age)[_MOST_OF_A_SOURCE:]:  # of other sizes
+        with suppress(OSError):
+            path.unlink()
     _remove_parts(folder)
 
 

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from ..errors import GraphError
 from .model import Model
 from .reading import read_model
-from .step import mapped
 
 # Parts of the names of operations, as PyTorch exports the authors' code: all of them must be there.
 _PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -43,8 +42,7 @@ class Kind:
 def kind_of(path: Path) -> Kind:
     """Return what kind of network a file is; nothing is known of one that cannot be read."""
     try:
-        with mapped(path) as data:
-            return _kind_of(read_model(data))
+        return _kind_of(read_model(memoryview(path.read_bytes())))
     except (GraphError, OSError):
         return Kind()
 
@@ -58,6 +56,8 @@ def _kind_of(model: Model) -> Kind:
             break
     makers = {output: node for node in model.nodes for output in node.outputs}
     node = makers.get(model.outputs[0].name) if model.outputs else None
-    while node is not None and node.op in _CHANGES_NOTHING and node.inputs:
+    for _ in model.nodes:  # a damaged network may go round in circles
+        if node is None or node.op not in _CHANGES_NOTHING or not node.inputs:
+            break
         node = makers.get(node.inputs[0])
     return Kind(family, has_sigmoid=node is not None and node.op == "Sigmoid")

@@ -51,9 +51,6 @@ _DEVICE_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure 
 _UNKNOWN = "unknown exception in Run"
 _OUT_OF_MEMORY = ("llocate memory", "out of memory", "bad alloc", "bad_alloc", _UNKNOWN)
 
-# And of a file that is no network, or not there.
-_DAMAGED = ("rotobuf", "INVALID_GRAPH", "NO_SUCHFILE", "NoSuchFile")
-
 FLOATS = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -126,6 +123,8 @@ class Graph:
         Auto it always may. Either way a warning says so.
     prepare
         What stands between the file and ONNX Runtime: see :data:`Prepare`.
+    must_prepare
+        Whether the file itself must not be opened in place of what was prepared of it.
     """
 
     def __init__(
@@ -136,6 +135,7 @@ class Graph:
         *,
         cpu_fallback: bool = True,
         prepare: Prepare | None = None,
+        must_prepare: bool = False,
     ):
         self.path = path
         self.choice = choice
@@ -146,7 +146,7 @@ class Graph:
         self.on_wait: Callable[[], None] | None = None
         """Called ten times a second during a run; what it raises ends the run."""
         self._options = options
-        self._prepare = prepare
+        self._prepare, self._must_prepare = prepare, must_prepare
         self._may_fall_back = cpu_fallback or not choice.explicit
         self._providers = list(choice.providers)
         self._lock = threading.Lock()
@@ -325,13 +325,18 @@ class Graph:
         try:
             return self._session(ort, source, providers)
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            damaged = any(word in str(error) for word in _DAMAGED)
-            if self._prepare is None or source == self.path or not damaged:
+            if self._prepare is None or source == self.path:
                 raise
-            _log.warning("%s is damaged or gone, and is made again: %s", source, _reason(error))
+            made = f"What was prepared of {self.path.name}"
+            _log.warning("%s could not be opened, and is removed: %s", made, _reason(error))
             if isinstance(source, Path):
                 source.unlink(missing_ok=True)
-        return self._session(ort, self._prepare(self.path, providers[0]), providers)
+        try:
+            return self._session(ort, self._prepare(self.path, providers[0]), providers)
+        except Exception:
+            if self._must_prepare:
+                raise
+        return self._session(ort, self.path, providers)
 
     def _session(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         # enable_fallback=0: ONNX Runtime would print and choose a provider of its own

@@ -76,6 +76,18 @@ def test_what_cannot_be_read_has_no_kind(tmp_path, data):
     assert kind_of(tmp_path / "gone.onnx") == Kind()
 
 
+def test_a_network_that_goes_round_in_circles(tmp_path):
+    nodes = [helper.make_node("Identity", [a], [b]) for a, b in ("xy", "yx")]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 16, 16])],
+    )
+    onnx.save(helper.make_model(graph), str(tmp_path / "mine.onnx"))
+    assert kind_of(tmp_path / "mine.onnx") == Kind()
+
+
 def test_a_file_opened_as_the_wrong_kind_is_noticed(write, caplog):
     path = write("IS-Net", "Sigmoid")
     picture = Image.new("RGB", (20, 20), (250, 10, 90))

@@ -20,9 +20,10 @@ from graphs import birefnet, isnet, save
 
 from rembg_sessions.core import get_session, new_session, release_sessions
 from rembg_sessions.core.cli import main
-from rembg_sessions.core.errors import OptionError
+from rembg_sessions.core.errors import ModelRunError, OptionError
 from rembg_sessions.core.prepare import cache, prove, step
 from rembg_sessions.core.prepare.step import prepare
+from rembg_sessions.core.runtime.graph import Graph
 
 CPU = "CPUExecutionProvider"
 
@@ -84,7 +85,7 @@ def test_half_weights_answer_as_in_float(home, photo):
         values = onnx.numpy_helper.to_array(half).astype(np.float32)
         own.CopyFrom(onnx.numpy_helper.from_array(values, own.name))
     save(full, home / "full.onnx")
-    after = masks("mine.onnx", photo)
+    after = masks("mine.onnx", photo, prepare="float32")
     assert len(kept(home)) == 1
     assert np.ptp(after) > 200
     assert close(after, masks("full.onnx", photo))
@@ -167,45 +168,45 @@ def test_sizes_are_told_apart_when_sessions_are_shared(half):
 
 
 def test_the_second_opening_takes_what_is_there(half, home, monkeypatch):
-    first = prepare(half, CPU)
+    first = prepare(half, CPU, float32=True)
     assert first.parent == home / "prepared"
     before = first.stat().st_mtime_ns
     for name in ("prove", "read_model"):  # it is not even read
         monkeypatch.setattr(step, name, None)
-    assert prepare(half, CPU) == first
+    assert prepare(half, CPU, float32=True) == first
     assert first.stat().st_mtime_ns == before
     onnx.checker.check_model(str(first))
 
 
 def test_the_original_is_not_touched(half):
     before = half.read_bytes(), half.stat().st_mtime_ns
-    prepare(half, CPU, input_size=32)
+    prepare(half, CPU, float32=True, input_size=32)
     assert (half.read_bytes(), half.stat().st_mtime_ns) == before
 
 
 def test_stale_files_of_the_same_source_go(half, home, monkeypatch):
-    old = prepare(half, CPU)
-    other = prepare(save(isnet(half=True), home / "mine.v2.onnx"), CPU)
-    small = prepare(half, CPU, input_size=32)
+    old = prepare(half, CPU, float32=True)
+    other = prepare(save(isnet(half=True), home / "mine.v2.onnx"), CPU, float32=True)
+    small = prepare(half, CPU, float32=True, input_size=32)
     assert old.exists()
     model = isnet(half=True)
     model.doc_string = "another file under the same name"
     save(model, half)
-    new = prepare(half, CPU)
+    new = prepare(half, CPU, float32=True)
     assert set(kept(home)) == {new.name, other.name}
     assert not small.exists()
     monkeypatch.setattr(cache, "VERSION", 2)
-    newest = prepare(half, CPU)
+    newest = prepare(half, CPU, float32=True)
     assert set(kept(home)) == {newest.name, other.name}
 
 
 def test_two_releases_of_onnxruntime_share_a_folder(half, home, monkeypatch):
-    here = prepare(half, CPU)
+    here = prepare(half, CPU, float32=True)
     monkeypatch.setattr(step.import_onnxruntime(), "__version__", "9.9.9+cu13")
-    other = prepare(half, CPU)
+    other = prepare(half, CPU, float32=True)
     assert set(kept(home)) == {here.name, other.name}
     os.utime(here, (time.time() - 31 * 24 * 3600,) * 2)
-    prepare(half, CPU, input_size=32)
+    prepare(half, CPU, float32=True, input_size=32)
     assert here.name not in kept(home)
     assert other.exists()
 
@@ -246,7 +247,7 @@ def test_left_over_parts_go_when_they_are_old(half, home):
     for name, age in (("a.prepared.1.part", 2 * 3600), ("b.prepared.2.part", 60)):
         (folder / name).write_bytes(b"half")
         os.utime(folder / name, (time.time() - age,) * 2)
-    prepare(half, CPU)
+    prepare(half, CPU, float32=True)
     assert not (folder / "a.prepared.1.part").exists()
     assert (folder / "b.prepared.2.part").exists()
 
@@ -264,9 +265,9 @@ def _refuse(monkeypatch, folder, number):
 
 def test_a_folder_that_is_read_only(half, home, own_cache, monkeypatch):
     _refuse(monkeypatch, home / "prepared", errno.EROFS)
-    first = prepare(half, CPU)
+    first = prepare(half, CPU, float32=True)
     assert first.is_relative_to(own_cache / "rembg-sessions" / "prepared")
-    assert prepare(half, CPU) == first
+    assert prepare(half, CPU, float32=True) == first
     # a file of the same name elsewhere is another network
     elsewhere = save(isnet(32, half=True), home.parent / "elsewhere" / "mine.onnx")
     _refuse(monkeypatch, elsewhere.parent / "prepared", errno.EACCES)
@@ -275,12 +276,12 @@ def test_a_folder_that_is_read_only(half, home, own_cache, monkeypatch):
 
 
 def test_no_folder_at_all(half, home, photo, monkeypatch, caplog):
-    before = masks("mine.onnx", photo)
+    before = masks("mine.onnx", photo, prepare="float32")
     shutil.rmtree(home / "prepared")
     _refuse(monkeypatch, home.parent, errno.EACCES)
-    assert isinstance(prepare(half, CPU), bytes)
+    assert isinstance(prepare(half, CPU, float32=True), bytes)
     assert "in memory" in caplog.text
-    assert np.array_equal(before, masks("mine.onnx", photo))
+    assert np.array_equal(before, masks("mine.onnx", photo, prepare="float32"))
 
 
 def test_a_disk_that_is_full(half, home, own_cache, monkeypatch):
@@ -290,7 +291,7 @@ def test_a_disk_that_is_full(half, home, own_cache, monkeypatch):
         return usage(path)._replace(free=1000)
 
     monkeypatch.setattr(shutil, "disk_usage", full)
-    assert isinstance(prepare(half, CPU), bytes)
+    assert isinstance(prepare(half, CPU, float32=True), bytes)
     assert kept(home) == []
 
 
@@ -299,7 +300,7 @@ def test_a_disk_that_becomes_full(half, home, own_cache, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert isinstance(prepare(half, CPU), bytes)
+    assert isinstance(prepare(half, CPU, float32=True), bytes)
     assert kept(home) == []
     assert not list(own_cache.rglob("*.p*"))
 
@@ -311,11 +312,11 @@ def test_what_onnxruntime_refuses_is_not_kept(half, home, monkeypatch, caplog):
         raise step.GraphError("ONNX Runtime says: no")
 
     monkeypatch.setattr(step, "prove", refuse)
-    assert prepare(half, CPU) == half
+    assert prepare(half, CPU, float32=True) == half
     assert kept(home) == []
     assert "mine.onnx runs as it is: ONNX Runtime says: no." in caplog.text
     with pytest.raises(OptionError, match="ONNX Runtime says: no"):
-        prepare(half, CPU, input_size=32)
+        prepare(half, CPU, float32=True, input_size=32)
 
 
 def test_proof_compares_shapes(half):
@@ -328,12 +329,20 @@ def test_proof_compares_shapes(half):
         prove.prove(b"nonsense", model, CPU, run=False)
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "swapped", "gone"])
 def test_a_kept_file_that_is_damaged_is_made_again(half, home, photo, damage, monkeypatch):
-    before = masks("mine.onnx", photo)
+    before = masks("mine.onnx", photo, prepare="float32")
     path = home / "prepared" / kept(home)[0]
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
+    other = bytearray(whole)
+    other[len(whole) // 2] ^= 0x40
+    contents = {
+        "cut": whole[: len(whole) // 2],
+        "flipped": bytes(other),
+        "swapped": isnet().SerializeToString(),
+        "gone": whole,
+    }
+    path.write_bytes(contents[damage])
     if damage == "gone":  # between being found and being opened
         found = cache.find
 
@@ -343,8 +352,37 @@ def test_a_kept_file_that_is_damaged_is_made_again(half, home, photo, damage, mo
             return path
 
         monkeypatch.setattr(cache, "find", find)
-    assert np.array_equal(before, masks("mine.onnx", photo))
+    assert np.array_equal(before, masks("mine.onnx", photo, prepare="float32"))
     assert path.read_bytes() == whole
+
+
+def test_a_file_that_onnxruntime_does_not_open_gives_way_to_its_source(
+    half, home, photo, monkeypatch, caplog
+):
+    """It was proved when it was written, by another release, or with other options."""
+    before = masks("mine.onnx", photo, prepare=False)
+    prepare(half, CPU, float32=True)
+    opened = Graph._session
+
+    def refuse(self, ort, source, providers):
+        if source != half:
+            raise RuntimeError("not this one")
+        return opened(self, ort, source, providers)
+
+    monkeypatch.setattr(Graph, "_session", refuse)
+    assert np.array_equal(before, masks("mine.onnx", photo, prepare="float32"))
+    assert "could not be opened, and is removed: not this one" in caplog.text
+    with pytest.raises(ModelRunError, match="not this one"):
+        masks("mine.onnx", photo, input_size=32)
+
+
+def test_few_sizes_of_a_network_are_kept(home):
+    path = save(isnet(128, half=True), home / "mine.onnx")
+    for size in (32, 64, 96):
+        prepare(path, CPU, input_size=size)
+    prepare(path, CPU, input_size=64, faster=False)
+    assert len(kept(home)) == 3
+    assert not [name for name in kept(home) if name.endswith("+32.prepared")]
 
 
 def test_a_user_file_that_is_no_network_is_left_to_onnxruntime(home):
@@ -357,14 +395,14 @@ def test_a_user_file_that_is_no_network_is_left_to_onnxruntime(home):
 
 def test_threads_at_once(half, home):
     with ThreadPoolExecutor(8) as pool:
-        paths = list(pool.map(lambda _: prepare(half, CPU), range(8)))
+        paths = list(pool.map(lambda _: prepare(half, CPU, float32=True), range(8)))
     assert len(set(paths)) == 1
     assert kept(home) == [paths[0].name]
 
 
 def _prepare_in_another_process(path, barrier, results):
     barrier.wait()
-    results.put(str(prepare(path, CPU)))
+    results.put(str(prepare(path, CPU, float32=True)))
 
 
 def test_two_processes_at_once(half, home):
@@ -385,7 +423,7 @@ def test_two_processes_at_once(half, home):
 
 def _hang_while_writing(path):
     os.fsync = lambda number: time.sleep(600)
-    prepare(path, CPU)
+    prepare(path, CPU, float32=True)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals of Unix")
@@ -399,7 +437,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_opened(half, home):
     process.kill()
     process.join()
     assert [name.endswith(".part") for name in kept(home)] == [True]
-    assert prepare(half, CPU).suffix == ".prepared"
+    assert prepare(half, CPU, float32=True).suffix == ".prepared"
 
 
 def test_cancelling_leaves_nothing(half, home, monkeypatch):
@@ -408,7 +446,7 @@ def test_cancelling_leaves_nothing(half, home, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", cancel)
     with pytest.raises(KeyboardInterrupt):
-        prepare(half, CPU)
+        prepare(half, CPU, float32=True)
     assert kept(home) == []
 
 
@@ -418,7 +456,7 @@ def test_cancelling_leaves_nothing(half, home, monkeypatch):
 def test_the_shell_lists_and_removes_what_is_kept(half, home, capsys):
     assert main(["prepared"]) == 0
     assert "no prepared networks" in capsys.readouterr().out
-    path = prepare(half, CPU)
+    path = prepare(half, CPU, float32=True)
     (home / "prepared" / "mine.txt").write_text("the user's own")
     assert main(["prepared"]) == 0
     out = capsys.readouterr().out
@@ -440,7 +478,7 @@ def test_the_shell_takes_a_size(half, home, photo, tmp_path):
 
 
 def test_removing_while_a_session_is_open(half, home, photo):
-    session = new_session("dis_custom", model_path="mine.onnx")
+    session = new_session("dis_custom", model_path="mine.onnx", prepare="float32")
     before = session.predict(photo())[0]
     assert sum(cache.remove_kept().values()) > 0
     assert session.predict(photo())[0] == before
