@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,8 @@ from .session.protocol import AnySession
 from .text import short
 from .threads import Workers
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 OnError = Literal["raise", "yield"]
 _MOST_WORKERS = 256
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -79,20 +81,26 @@ def remove_batch(
                 raise
             return error
 
-    return _in_order(pictures, cut_out, workers)
+    return in_order(map(_detached, pictures), cut_out, workers)
 
 
-def _in_order(
-    images: Iterator[Picture], cut_out: Callable[[Picture], Any], workers: int
-) -> Iterator[Any]:
-    pending: deque[Future[Any]] = deque()
+def in_order(
+    items: Iterable[Item], work: Callable[[Item], Result], workers: int
+) -> Iterator[Result]:
+    """Work on items side by side, in threads; yields the results in the order of the items.
 
-    def submit() -> Iterator[Future[Any]]:
+    At most ``2 * workers`` items are held at a time. What an item's work raises, or the iterator
+    itself, is raised in its turn and ends all; nothing new is begun then, nor after the caller
+    has stopped.
+    """
+    pending: deque[Future[Result]] = deque()
+
+    def submit() -> Iterator[Future[Result]]:
         try:
-            for image in images:
-                yield pool.submit(cut_out, _detached(image))
+            for item in items:
+                yield pool.submit(work, item)
         except Exception as error:  # the source's own: raised after the pictures before it
-            failed: Future[Any] = Future()
+            failed: Future[Result] = Future()
             failed.set_exception(error)
             yield failed
 
@@ -109,7 +117,7 @@ def _in_order(
                 future.cancel()
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Result]) -> Result:
     # Windows answers Ctrl-C between two waits only
     while not wait([future], _SECONDS_BETWEEN_LOOKS).done:
         pass

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import replace
 from types import NoneType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from .imaging.framing import Framing
 from .imaging.levels import alpha_to_mask, mask_to_alpha
 from .imaging.mask import post_process
 from .imaging.parts import take_apart
-from .imaging.picture import Kind, Picture, give_back, open_picture
+from .imaging.picture import FileContent, Kind, Picture, give_back, open_picture
 from .imaging.profile import from_srgb
 from .imaging.resample import resize
 from .layers import (
@@ -34,15 +35,18 @@ from .layers import (
 )
 from .matting.methods import DEFAULT_METHOD, MattingOptions, check_method, find_matte
 from .matting.trimap import read_trimap
+from .options import EdgeColouring, RemoveOptions, check_known
 from .session.ask import ask_masks
 from .session.factory import get_session
 from .session.protocol import AnySession, Layer
 from .session.vitmatte import VitMatte, get_vitmatte
 from .text import short
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _log = logging.getLogger("rembg_sessions")
 
-EdgeColouring = Literal["estimated", "original", "naive"]
 # How masks become cut-outs; "straight" is what putalpha asks for.
 _CUTOUTS = {
     "straight": composite.straight_cutout,
@@ -52,7 +56,26 @@ _CUTOUTS = {
 EDGE_COLOURS: tuple[EdgeColouring, ...] = ("estimated", "original", "naive")
 
 
+@overload
 def remove(
+    data: Picture, *, force_return_bytes: Literal[True], **options: Unpack[RemoveOptions]
+) -> bytes: ...
+@overload
+def remove(data: bytes | bytearray | memoryview, **options: Unpack[RemoveOptions]) -> bytes: ...
+@overload
+def remove(data: NDArray[Any], **options: Unpack[RemoveOptions]) -> NDArray[np.uint8]: ...
+@overload
+def remove(
+    data: str | os.PathLike[str] | Image.Image | FileContent, **options: Unpack[RemoveOptions]
+) -> Image.Image: ...
+@overload
+def remove(
+    data: Picture,
+    *arguments: Any,
+    force_return_bytes: bool = False,
+    **options: Unpack[RemoveOptions],
+) -> Any: ...
+def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given by position
     data: Picture,
     alpha_matting: bool = False,
     alpha_matting_foreground_threshold: int = 240,
@@ -78,6 +101,7 @@ def remove(
     alpha_matting_scale_erode: bool = False,
     trimap: Picture | None = None,
     crop: bool | Framing = False,
+    **unknown: Any,
 ) -> Any:
     """Cut the foreground out of a picture; call-compatible with rembg 2.0.86.
 
@@ -92,8 +116,8 @@ def remove(
     alpha_matting
         Refine the edge by alpha matting, and estimate foreground colours to go with it.
     alpha_matting_foreground_threshold, alpha_matting_background_threshold
-        0..255: mask values above the first are certainly foreground, below the second
-        certainly background.
+        Mask values (0..255) above the first are certainly foreground, below the second certainly
+        background.
     alpha_matting_erode_size
         Side in pixels of the square that erodes both certain regions: about the width of the
         unknown band along a hard edge.
@@ -164,7 +188,17 @@ def remove(
     ModelRunError, ProviderError
         If the model failed.
     NotEnoughMemoryError
+
+    Examples
+    --------
+    >>> from rembg_sessions import new_session
+    >>> picture = Image.new("RGB", (60, 40), "white")
+    >>> picture.paste("red", (20, 10, 40, 30))
+    >>> cutout = remove(picture, session=new_session("backdrop"))
+    >>> cutout.mode, cutout.getpixel((30, 20)), cutout.getpixel((5, 5))
+    ('RGBA', (255, 0, 0, 255), (0, 0, 0, 0))
     """
+    check_known(unknown)
     switches = {
         "alpha_matting": alpha_matting,
         "only_mask": only_mask,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import inspect
+import io
 import subprocess
 import sys
 import typing
@@ -14,6 +18,8 @@ from PIL import Image
 import rembg_sessions
 import rembg_sessions as rembg
 from rembg_sessions import core
+from rembg_sessions.core.errors import ImageError, OptionError
+from rembg_sessions.core.options import RemoveOptions
 from rembg_sessions.core.registry.models import MODELS
 from rembg_sessions.core.registry.names import ModelName, VitMatteName
 from rembg_sessions.core.runtime.providers import CHOICES, ProviderName
@@ -40,6 +46,76 @@ def test_names_are_types_for_completion():
     assert typing.get_args(ModelName) == tuple(spec.name for spec in MODELS)
     assert typing.get_args(VitMatteName) == VARIANTS
     assert typing.get_args(ProviderName) == CHOICES
+
+
+# -- at hand -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["pipeline", "session.factory"])
+def test_examples(module):
+    found = doctest.testmod(importlib.import_module(f"rembg_sessions.core.{module}"))
+    assert found.attempted and not found.failed
+
+
+def test_a_session_that_is_closed_by_itself(network, photo):
+    with rembg.new_session("u2net_custom", model_path=network("mine.onnx")) as session:
+        assert repr(session) == "<U2netCustomSession u2net_custom on CPU, open>"
+        assert is_cutout(rembg.remove(photo(), session=session))
+    assert not session.is_open
+    assert repr(session) == "<U2netCustomSession u2net_custom for CPU, closed>"
+    assert is_cutout(rembg.remove(photo(), session=session))  # it opens again
+
+
+def test_the_type_of_options_is_that_of_the_arguments():
+    arguments = {*inspect.signature(rembg.remove).parameters}
+    assert arguments - {"data", "unknown", "force_return_bytes"} == {*RemoveOptions.__annotations__}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (io.BytesIO(b""), r"BytesIO is not an image. Pass what is in the file: remove\(file.read"),
+        (Path(__file__).open("rb"), r"Pass what is in the file"),  # noqa: SIM115
+        ([b"", b""], "list is not an image. Call remove_batch for several"),
+        ("https://host/a.png?x=1", "is an address, and pictures are not fetched"),
+        ("http://host/" + "x" * 5000, "is an address"),
+        (7, "int is not an image. Pass bytes, a path"),
+    ],
+    ids=["BytesIO", "file", "list", "address", "long", "number"],
+)
+def test_what_is_no_picture_gets_the_right_call(data, said):
+    with pytest.raises(ImageError, match=said):
+        rembg.remove(data)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("input_points", r"Point with sam_prompt=\[\{"),
+        ("input_labels", r"Point with sam_prompt=\[\{"),
+        ("alphamatting", r"'alphamatting'. Did you mean alpha_matting"),
+        ("zzz", "It takes alpha_matting, "),
+    ],
+)
+def test_an_argument_that_there_is_not(argument, said, photo):
+    with pytest.raises(OptionError, match=said):
+        rembg.remove(photo(), **{argument: [[1, 2]]})
+
+
+def test_modules_of_rembg():
+    from rembg_sessions import bg, session_factory
+
+    for module in (bg, session_factory):
+        for name in module.__all__:
+            assert getattr(module, name) is getattr(rembg, name)
+
+
+def test_providers_may_come_second(network):
+    path = network("mine.onnx")
+    session = rembg.new_session("u2net_custom", ["CPUExecutionProvider"], model_path=path)
+    assert session.options["providers"] == ["CPUExecutionProvider"]
+    with pytest.raises(OptionError, match="nonsense"):
+        rembg.new_session("u2net_custom", ["nonsense"], model_path=path)
 
 
 # -- rembg's README, "rembg as a library" ---------------------------------------------------

@@ -19,10 +19,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in [*ROOT.glob("__*__.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("nodes/**/*.py")]
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("nodes/**/*.py")]
 )
 # What Python and the shell get, and what ComfyUI and its registry get beside it.
-TOPS = {"__init__.py", "__main__.py", "core", "nodes", "py.typed"}
+TOPS = {"__init__.py", "__main__.py", "bg.py", "session_factory.py", "core", "nodes", "py.typed"}
 PUBLISHED = TOPS | {
     *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt"),
     *("example_workflows", "locales", "subgraphs", "web", ".comfyignore", ".gitignore"),

@@ -208,6 +208,23 @@ def test_the_default_method_agrees_where_pymatting_is_right(photo):
     assert (error[band] <= LEVEL).mean() >= 0.99
 
 
+@pytest.mark.parametrize(
+    ("foreground", "background"), [(270, 10), (240, -5), (300, 300), (240, 270)]
+)
+def test_thresholds_beyond_the_levels_of_a_mask(foreground, background, photo):
+    """Mostly nothing is certain then, and the mask comes back; rembg's own examples say 270."""
+    options = {
+        "session": Fixed(disc(48, 36, radius=12, softness=6)),
+        "alpha_matting": True,
+        "alpha_matting_foreground_threshold": foreground,
+        "alpha_matting_background_threshold": background,
+        "alpha_matting_erode_size": 4,
+    }
+    ours = remove(photo(48, 36), **options, matting_method="pymatting")
+    theirs = rembg.remove(photo(48, 36), **options)
+    assert difference(ours.getchannel("A"), theirs.getchannel("A")) == 0
+
+
 @pytest.mark.parametrize("option", [None, *FLAGS])
 def test_every_kind_of_input_comes_back(option, photo):
     picture = photo(48, 36)

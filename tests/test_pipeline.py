@@ -408,8 +408,8 @@ def test_matting_keeps_what_was_transparent(name, photo):
         ({"channel_order": "GBR"}, "'GBR'; use one of RGB, BGR"),
         ({"alpha_matting": True, "alpha_matting_erode_size": -1}, "erode size is -1"),
         (
-            {"alpha_matting": True, "alpha_matting_foreground_threshold": 300},
-            "is 300; use a number",
+            {"alpha_matting": True, "alpha_matting_foreground_threshold": 3000},
+            "is 3000; use a number",
         ),
         ({"cloth_category": "hat"}, "u2net_custom does not find clothes"),
         ({"sam_prompt": []}, "does not take a sam_prompt"),

@@ -7,7 +7,6 @@ code.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,13 +14,21 @@ from io import TextIOWrapper
 from typing import Any
 
 from ..errors import RembgSessionsError
-from .arguments import parser
-from .terminal import LogHandler, say
+from .arguments import parse
+from .terminal import listening, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 if something failed, 2 for bad usage."""
-    logging.basicConfig(handlers=[LogHandler()], level=logging.WARNING)
+    """Run the command line; returns the exit code.
+
+    That is 0 if all is done, 1 if something failed, 2 for wrong usage, 3 if there was no picture,
+    and 130 after Ctrl-C.
+    """
+    with listening():
+        return _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: Sequence[str]) -> int:
     if (out := _stream()) is not None:  # a terminal may not know every letter of a name
         out.reconfigure(errors="backslashreplace")
     try:
@@ -44,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     try:
-        options = parser().parse_args(arguments)
+        options = parse(arguments)
         return options.run(options)
     except RembgSessionsError as error:
         say(f"error: {error}")

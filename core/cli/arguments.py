@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from ..matting.methods import DEFAULT_METHOD, METHODS
 from ..pipeline import EDGE_COLOURS
@@ -17,6 +19,32 @@ from ..text import visible
 from . import cutout, framing, models
 from .terminal import say, show
 
+_COLOUR_OPTIONS = ("-bgc", "--bgcolor")
+_NO_SERVER = (
+    "There is no server here. ComfyUI is one: save a workflow such as the template 'Remove a "
+    "background' with 'Export (API)', and POST it to /prompt."
+)
+_ABSENT = {
+    "s": _NO_SERVER,
+    "serve": _NO_SERVER,
+    "b": "Raw frames are not read from standard input. Let ffmpeg write files (`ffmpeg -i clip.mp4 "
+    "frames/%05d.png`) and cut out that folder, or hand arrays to remove_batch in Python.",
+    "m": "There is nothing to migrate: models are used where they lie, in rembg's old folder and "
+    "in its new one.",
+}
+"""Commands of rembg that are not offered, and what to do instead."""
+_EXAMPLES = """\
+examples:
+  rembg-sessions cutout photo.jpg cutout.png
+  rembg-sessions cutout *.jpg cutouts/ --model isnet-general-use
+  rembg-sessions cutout photos/ cutouts/ --jobs 2 --json
+  rembg-sessions cutout < photo.jpg > cutout.png
+  rembg-sessions i -m u2net -a -bgc 255 255 255 255 photo.jpg card.png
+
+exit codes:
+  0 done, or done before; 1 something failed; 2 wrong usage; 3 no picture found; 130 cancelled
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in two lines; the usage, with every option, would hide it."""
@@ -27,6 +55,13 @@ class _Parser(argparse.ArgumentParser):
         say(f"`{self.prog} --help` tells what there is.")
         raise SystemExit(2)
 
+    def _get_option_tuples(self, option_string: str) -> Any:
+        """Let nobody shorten rembg's short options: -o would be --only-mask, by way of -om."""
+        found: Any = super()._get_option_tuples(option_string)
+        return [
+            each for each in found if each[1].startswith("--") or option_string.startswith(each[1])
+        ]
+
 
 class _Version(argparse.Action):
     """Says the version, which is looked for only when it is asked for."""
@@ -36,51 +71,167 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _quality(text: str) -> int:
-    if not (text.isdecimal() and 1 <= int(text) <= 100):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
-    return int(text)
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what arguments ask for; ends the program where they make no sense.
+
+    Names of files may stand anywhere between the options, which argparse allows for a fixed
+    number of them only.
+    """
+    root = parser()
+    if arguments and arguments[0] in _ABSENT:
+        root.error(_ABSENT[arguments[0]])
+    options, rest = root.parse_known_args(_with_colours(arguments))
+    marks = rest.index("--") if "--" in rest else len(rest)
+    unknown = [word for word in rest[:marks] if word.startswith("-") and word != "-"]
+    names = [*rest[:marks], *rest[marks + 1 :]]
+    if unknown or (names and not hasattr(options, "paths")):
+        root.error(f"unrecognized arguments: {' '.join(unknown or names)}")
+    if names:
+        options.paths = [*options.paths, *names]
+    return options
+
+
+def _with_colours(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with a colour of four numbers, as rembg takes it, as one of them."""
+    words = list(arguments)
+    for start in range(len(words) - 4, 0, -1):
+        numbers = words[start : start + 4]
+        if words[start - 1] in _COLOUR_OPTIONS and all(map(str.isdecimal, numbers)):
+            words[start : start + 4] = [",".join(numbers)]
+    return words
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     root = _Parser(prog="rembg-sessions", description="Remove the background of pictures.")
     root.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = root.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", dest="command"
+    )
 
-    cut = commands.add_parser("cutout", help="cut out a picture, or every picture of a folder")
+    cut = commands.add_parser(
+        "cutout",
+        aliases=["i", "p"],
+        help="cut out a picture, several, or every picture of a folder (i and p: as in rembg)",
+        usage="rembg-sessions cutout [INPUT ...] [OUTPUT] [options]",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_cutout(cut)
+
+    listing = commands.add_parser(
+        "models", help="list the models", epilog="example: rembg-sessions models --installed"
+    )
+    listing.set_defaults(run=models.list_models)
+    listing.add_argument("--installed", action="store_true", help="only those that are here")
+
+    fetch = commands.add_parser(
+        "download",
+        aliases=["d"],
+        help="download models",
+        epilog="example: rembg-sessions download isnet-general-use",
+    )
+    fetch.set_defaults(run=models.download)
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="see `models`; all for all of them")
+
+    keeping = commands.add_parser(
+        "prepared",
+        help="list the prepared networks, and their size",
+        epilog="example: rembg-sessions prepared --remove",
+    )
+    keeping.set_defaults(run=models.prepared)
+    keeping.add_argument("--remove", action="store_true", help="remove them to make room")
+
+    examine = commands.add_parser(
+        "doctor", help="examine the installation", epilog="example: rembg-sessions doctor"
+    )
+    examine.set_defaults(run=models.doctor)
+    return root
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse_whole(text: str) -> int:
+        # not int() alone: it takes digits of every script, and thousands of them
+        if not (re.fullmatch("[0-9]{1,9}", text) and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse_whole
+
+
+def _add_cutout(cut: argparse.ArgumentParser) -> None:
+    """Add the options of cutout; the short ones are rembg's."""
     cut.set_defaults(run=cutout.run)
-    cut.add_argument("input", help="a file, a folder, or - for standard input")
     cut.add_argument(
-        "output", help="a file (its suffix says the format), a folder, or - for standard output"
+        "paths",
+        nargs="*",
+        metavar="INPUT, OUTPUT",
+        help="files or folders, and last where to: a file (its suffix says the format), a folder "
+        "(NAME/ makes it), or - for standard input or output. Without an output, photo.jpg goes "
+        "to photo.png beside it; without any name, standard input to standard output",
+    )
+    cut.add_argument(
+        "-o", "--output", metavar="PLACE", help="the output, where all other names are inputs"
     )
     cut.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     cut.add_argument(
         "--suffix",
-        default=".png",
-        help="format of the outputs of a folder or of standard output (default: .png)",
+        metavar="SUFFIX",
+        help="format of outputs that are not named one by one (default: .png)",
+    )
+    cut.add_argument(
+        "--name-suffix", default="", metavar="TEXT", help="such as -cutout: photo-cutout.png"
+    )
+    cut.add_argument("--no-recursive", action="store_true", help="leave out folders in a folder")
+    cut.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_whole(1, 64),
+        default=1,
+        help="pictures worked on at a time (%(default)s)",
+    )
+    cut.add_argument(
+        "-w", "--watch", action="store_true", help="go on with what comes into a folder"
+    )
+    cut.add_argument(
+        "-d",
+        "--delete-input",
+        "--delete_input",
+        action="store_true",
+        help="with p: delete a picture once its output is written",
+    )
+    cut.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    cut.add_argument(
+        "--json", action="store_true", help="a line of JSON for each picture on standard output"
     )
 
     cut.add_argument(
         "--quality",
-        type=_quality,
+        metavar="N",
+        type=_whole(1, 100),
         help="1 to 100, of JPEG, WebP and AVIF (as little loss as they can; WebP: none)",
     )
 
     model = cut.add_argument_group("model")
-    model.add_argument("-m", "--model", default=DEFAULT_MODEL, help="see `models` (%(default)s)")
-    model.add_argument("--model-path", help="your own file, for the *_custom models")
+    model.add_argument("-m", "--model", metavar="NAME", help=f"see `models` ({DEFAULT_MODEL})")
     model.add_argument(
-        "--providers", default=AUTO, help=f"one of {', '.join(CHOICES)} (%(default)s)"
+        "--model-path", metavar="FILE", help="your own file, for the *_custom models"
+    )
+    model.add_argument(
+        "--providers",
+        metavar="NAME",
+        default=AUTO,
+        help=f"one of {', '.join(CHOICES)} (%(default)s)",
     )
     model.add_argument(
         "--no-cpu-fallback", action="store_true", help="stop if the chosen provider does not work"
     )
-    model.add_argument("--device-id", type=int, default=0, help="index of the GPU")
-    model.add_argument("--threads", type=int, help="CPU threads of the network")
+    model.add_argument("--device-id", metavar="N", type=int, default=0, help="index of the GPU")
+    model.add_argument("--threads", metavar="N", type=int, help="CPU threads of the network")
     model.add_argument("--optimization", choices=OPTIMIZATION_LEVELS, help="of the graph")
     model.add_argument(
         "--input-size",
+        metavar="N",
         type=int,
         help="pixels a side at which the network looks, a multiple of 32 below its own: faster, "
         "and less exact",
@@ -88,23 +239,33 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--no-prepare", action="store_true", help="run the network's file just as it is"
     )
-    model.add_argument("--sam-prompt", help="points and rectangles as JSON, for sam models")
+    model.add_argument(
+        "--sam-prompt", metavar="JSON", help="points and rectangles as JSON, for sam models"
+    )
     model.add_argument("--cloth-category", choices=CLOTH_CATEGORIES, help="for u2net_cloth_seg")
 
     plain = cut.add_argument_group("plain backdrop, for the model backdrop")
     plain.add_argument(
-        "--tolerance", type=float, help="levels from the backdrop's colour, 0 to 255 (measured)"
+        "--tolerance",
+        metavar="N",
+        type=float,
+        help="levels from the backdrop's colour, 0 to 255 (measured)",
     )
     plain.add_argument(
-        "--soft-edge", type=float, help="pixels inside the outline where opacity starts (measured)"
+        "--soft-edge",
+        metavar="N",
+        type=float,
+        help="pixels inside the outline where opacity starts (measured)",
     )
     plain.add_argument("--keep-shadow", action="store_true", help="as transparent black")
     plain.add_argument("--no-holes", action="store_true", help="fill enclosed backdrop")
     plain.add_argument("--strict", action="store_true", help="fail without a plain backdrop")
 
     mask = cut.add_argument_group("mask and edges")
-    mask.add_argument("--only-mask", action="store_true", help="write the mask")
-    mask.add_argument("--post-process-mask", action="store_true", help="smooth, hard-edged mask")
+    mask.add_argument("-om", "--only-mask", action="store_true", help="write the mask")
+    mask.add_argument(
+        "-ppm", "--post-process-mask", action="store_true", help="smooth, hard-edged mask"
+    )
     mask.add_argument(
         "--edge-colours",
         choices=EDGE_COLOURS,
@@ -112,15 +273,19 @@ def parser() -> argparse.ArgumentParser:
     )
     mask.add_argument("--putalpha", action="store_true", help="keep the picture's own colours")
     mask.add_argument(
-        "--decontaminate", action="store_true", help="the same as --edge-colours estimated"
+        "-dc", "--decontaminate", action="store_true", help="the same as --edge-colours estimated"
     )
-    mask.add_argument("--bgcolor", help="#RRGGBB, #RRGGBBAA, a name, or r,g,b")
-    mask.add_argument("--max-size", type=int, help="process at most this large, in pixels")
+    mask.add_argument(
+        "-bgc", "--bgcolor", metavar="COLOUR", help="#RRGGBB, #RRGGBBAA, a name, r,g,b, or R G B A"
+    )
+    mask.add_argument(
+        "--max-size", metavar="N", type=int, help="process at most this large, in pixels"
+    )
 
     framing.add_options(cut)
 
     hair = cut.add_argument_group("alpha matting, for hair and fur")
-    hair.add_argument("--alpha-matting", action="store_true", help="refine the edge")
+    hair.add_argument("-a", "--alpha-matting", action="store_true", help="refine the edge")
     hair.add_argument(
         "--matting-method",
         choices=METHODS,
@@ -132,17 +297,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="black background, grey unknown, white foreground; takes the place of a model",
     )
-    hair.add_argument("--vitmatte", action="store_true", help="--matting-method vitmatte")
+    hair.add_argument("-vm", "--vitmatte", action="store_true", help="--matting-method vitmatte")
     hair.add_argument(
-        "--vitmatte-model", choices=VARIANTS, help=f"({VARIANTS[0]}; switches vitmatte on)"
+        "--vitmatte-model",
+        choices=VARIANTS,
+        metavar="NAME",
+        help=f"{', '.join(VARIANTS)} ({VARIANTS[0]}; switches vitmatte on)",
     )
-    for name, default in (
-        ("foreground-threshold", 240),
-        ("background-threshold", 10),
-        ("erode-size", 10),
+    for short, name, default in (
+        ("-af", "foreground-threshold", 240),
+        ("-ab", "background-threshold", 10),
+        ("-ae", "erode-size", 10),
     ):
         hair.add_argument(
-            f"--alpha-matting-{name}", type=int, default=default, help="(%(default)s)"
+            short, f"--alpha-matting-{name}", type=int, metavar="N", help=f"({default})"
         )
     hair.add_argument(
         "--alpha-matting-scale-erode",
@@ -150,17 +318,12 @@ def parser() -> argparse.ArgumentParser:
         help="the erode size is meant for 1024 pixels, and grows and shrinks with the picture",
     )
 
-    listing = commands.add_parser("models", help="list the models")
-    listing.set_defaults(run=models.list_models)
-
-    fetch = commands.add_parser("download", help="download models")
-    fetch.set_defaults(run=models.download)
-    fetch.add_argument("names", nargs="+", metavar="NAME", help="see `models`")
-
-    keeping = commands.add_parser("prepared", help="list the prepared networks, and their size")
-    keeping.set_defaults(run=models.prepared)
-    keeping.add_argument("--remove", action="store_true", help="remove them to make room")
-
-    examine = commands.add_parser("doctor", help="examine the installation")
-    examine.set_defaults(run=models.doctor)
-    return root
+    more = cut.add_argument_group("for scripts written for rembg")
+    more.add_argument(
+        "-x",
+        "--extras",
+        metavar="JSON",
+        help="arguments of new_session and remove, such as "
+        '{"sam_prompt": [{"type": "point", "label": 1, "data": [320, 240]}]}',
+    )
+    more.add_argument("--accept-usage-cost", action="store_true", help="no model here costs money")

@@ -3,200 +3,299 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import json
 import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..batch import in_order
 from ..errors import OptionError
-from ..imaging.composite import parse_colour
 from ..imaging.picture import open_picture
 from ..matting.methods import check_method
-from ..pipeline import choose_method, remove
-from ..registry.lookup import get_model
-from ..registry.spec import Output
+from ..pipeline import remove
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from ..text import visible
-from .framing import framing
-from .jobs import STREAM, Found, Job, folder_jobs, one_job
-from .output import check_format, remove_leftovers, write
-from .terminal import counted, download_bar, say
+from . import asked
+from .jobs import STREAM, Found, Job, ends_as_folder, find_jobs, is_folder, one_job
+from .named import check_ending, check_file_name, check_folder_name, names
+from .output import TargetError, check_place, remove_leftovers, write
+from .terminal import about, counted, download_bar, hush, named, remark, say, show
+
+NOTHING_FOUND = 3
+"""The exit code where there is no picture, which is neither done nor failed."""
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At a folder that is watched."""
 
 _MOST_MEBIBYTES = 2048
 """Of standard input, which may have no end."""
 
 
-def run(options: argparse.Namespace) -> int:
-    """Cut out a picture, or every picture of a folder."""
-    for name in ("input", "output"):
-        if not getattr(options, name):
-            raise OptionError(f"The {name} is empty: is a variable in your command not set?")
-    if not options.suffix.startswith("."):
-        options.suffix = f".{options.suffix}"
-    if options.bgcolor is not None:
-        options.bgcolor = parse_colour(options.bgcolor)  # refuse it before loading a model
-    options.framing = framing(options)  # the same
-    opaque = options.only_mask or (options.bgcolor is not None and options.bgcolor[3] == 255)
-    # Path's own raise where nobody may look
-    many = options.input != STREAM and os.path.isdir(options.input)  # noqa: PTH112
-    is_named = options.output != STREAM and not os.path.isdir(options.output)  # noqa: PTH112
-    suffix = Path(options.output).suffix if is_named and not many else options.suffix
-    if not many:
-        if is_named:
-            _check_name(options.output)
-        job = one_job(options.input, options.output, options.suffix, options.overwrite)
-        check_format(suffix, opaque)
-        session, options.vitmatte_model = _open_models(options)
-        _cut_out(job, session, options)
-        return 0
+@dataclass(slots=True)
+class _Models:
+    """What the options need, opened: the session, and the model of ViTMatte; None for neither."""
 
-    if options.trimap is not None:
-        raise OptionError("--trimap belongs to one picture; name a file as the input, no folder.")
-    if options.output == STREAM or os.path.isfile(options.output):  # noqa: PTH113
-        shown = visible(options.output)
-        raise OptionError(f"The input is a folder; {shown} must be a folder, too.")
-    check_format(suffix, opaque)
-    source, target = Path(options.input), Path(options.output)
-    found = folder_jobs(source, target, options.suffix, options.overwrite)
+    session: Any
+    refiner: Any
+    name: str
+
+    @property
+    def provider(self) -> str:
+        """What the first of them runs on."""
+        return next((each.provider for each in (self.session, self.refiner) if each), "CPU")
+
+
+@dataclass(slots=True)
+class _Done:
+    """How a picture's job ended."""
+
+    job: Job
+    milliseconds: int = 0
+    warnings: list[str] = field(default_factory=list[str])
+    error: str = ""
+    is_last: bool = False
+    """Whether the others would fail like this one."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Cut out a picture, several, or every picture of a folder."""
+    hush(options.quiet)
+    if options.suffix is not None and not options.suffix.startswith("."):
+        options.suffix = f".{options.suffix}"
+    check_ending(options.name_suffix)
+    inputs, output = names(options)
+    many = len(inputs) > 1 or is_folder(inputs[0])
+    if many and options.trimap is not None:
+        raise OptionError("--trimap belongs to one picture; name one file as the input.")
+    asked.settle(options)
+    if options.delete_input and options.command != "p":  # -d may be a slip of the pen
+        raise OptionError("--delete-input is for `rembg-sessions p`, rembg's command for folders.")
+    if options.json and output == STREAM:
+        raise OptionError("Standard output takes the picture or --json, not both; name a file.")
+    is_place = many or output == STREAM or is_folder(output) or ends_as_folder(output)
+    if many:
+        check_folder_name(inputs, output)
+    elif not is_place:
+        check_file_name(output)
+    suffix = (options.suffix or ".png") if is_place else asked.file_suffix(output, options)
+    asked.check_output(options, suffix)
+    ending = f"{options.name_suffix}{suffix}"
+    if many:
+        return _run_many(inputs, Path(output), ending, options)
+    for name in ("watch", "no_recursive", "delete_input"):
+        if getattr(options, name):
+            raise OptionError(f"--{name.replace('_', '-')} needs a folder as the input.")
+    return _run_one(one_job(inputs[0], output, ending, options.overwrite), suffix, options)
+
+
+def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
+    if job.target != STREAM:
+        check_place(Path(job.target).parent)
+    models = _open_models(options)
+    if options.json:
+        done = _try(job, models, options)
+        _report(done, models, options)
+        return 1 if done.error else 0
+    done = _cut_out(job, suffix, models, options)
+    if job.target != STREAM:
+        remark(
+            f"{visible(job.target)}: {models.name} on {models.provider}, {done.milliseconds} ms."
+        )
+    return 0
+
+
+def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Namespace) -> int:
+    found = _find(inputs, target, ending, options)
     remove_leftovers(found.folders)
-    for remark in (*found.remarks(), *found.failures):
-        say(remark)
-    if not found.jobs:  # then no model is opened
+    for sentence in found.remarks():
+        remark(sentence)
+    for source, sentence in found.failures:
+        _report(_Done(Job(source, ""), error=sentence), None, options)
+    if not (found.jobs or options.watch):  # then no model is opened
         if found.failures:
             return 1
         if not found.kept:
-            say(f"There are no pictures in {visible(options.input)}.")
+            say(f"There are no pictures in {visible(', '.join(inputs))}.")
         elif not found.outdated:
-            say("Nothing is left to do.")
-        return 0 if found.kept else 1
-    return _cut_out_many(found, options)
-
-
-def _check_name(output: str) -> None:
-    """Raise OptionError where an output is no file's name, or has no suffix."""
-    shown = f"'{visible(output)}'"
-    if output.endswith(tuple(filter(None, (os.sep, os.altsep)))):
-        raise OptionError(f"There is no folder {shown}; make it, or name a file.")
-    if not Path(output).suffix:
-        raise OptionError(
-            f"The output {shown} is no folder that is there, and no name with a suffix that says "
-            "its format, as cutout.png is."
+            remark("Nothing is left to do.")
+        return 0 if found.kept else NOTHING_FOUND
+    check_place(target)
+    models = _open_models(options)
+    code = _cut_out_many(found, models, options) if found.jobs else 0
+    if options.watch:
+        return _watch(
+            inputs, found.jobs, lambda: _find(inputs, target, ending, options), models, options
         )
+    return code
 
 
-def _cut_out_many(found: Found, options: argparse.Namespace) -> int:
-    session, options.vitmatte_model = _open_models(options)
+def _watch(
+    inputs: list[str],
+    jobs: list[Job],
+    find: Callable[[], Found],
+    models: _Models,
+    options: argparse.Namespace,
+) -> int:
+    """Cut out what comes into folders, until there is a file ``stop.txt``.
+
+    A picture is whole when two looks find the same; one that fails is tried again when it changes.
+    """
+    stops = [Path(name, "stop.txt") for name in inputs]
+    remark(f"Watching. Ctrl-C ends that, or a file {visible(str(stops[0]))}.")
+    tried, last = _stamps(jobs), dict[str, tuple[int, int]]()
+    while not any(stop.exists() for stop in stops):
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        found = find()
+        found.failures.clear()  # said before
+        now = _stamps(found.jobs)
+        found.jobs = [
+            job
+            for job in found.jobs
+            if now.get(job.source) == last.get(job.source) != tried.get(job.source)
+        ]
+        last = now
+        if found.jobs:
+            tried.update(_stamps(found.jobs))
+            _cut_out_many(found, models, options)
+    for stop in stops:
+        stop.unlink(missing_ok=True)
+    return 0
+
+
+def _stamps(jobs: list[Job]) -> dict[str, tuple[int, int]]:
+    """Return what tells whether the pictures of jobs have changed."""
+    found: dict[str, tuple[int, int]] = {}
+    for job in jobs:
+        with contextlib.suppress(OSError):
+            facts = Path(job.source).stat()
+            found[job.source] = (facts.st_mtime_ns, facts.st_size)
+    return found
+
+
+def _find(inputs: list[str], target: Path, ending: str, options: argparse.Namespace) -> Found:
+    return find_jobs(
+        inputs,
+        target,
+        ending,
+        overwrite=options.overwrite,
+        recursive=not options.no_recursive,
+    )
+
+
+def _cut_out_many(found: Found, models: _Models, options: argparse.Namespace) -> int:
     failed = len(found.failures)
-    with counted(found.jobs, "picture") as jobs:
-        for job in jobs:
-            try:
-                found.check(job)
-                _cut_out(job, session, options)
-                found.add(job.target)
-            except Exception as error:  # one bad file, whatever is wrong with it, stops no folder
-                failed += 1
-                say(_sentence(job.source, str(error) or type(error).__name__))
-    done = len(found.jobs) + len(found.failures) - failed
-    say(f"{done} cut out on {session.provider}, {failed} failed.")
+    cut = warned = 0
+    stopped = threading.Event()
+
+    def work(job: Job) -> _Done | None:
+        if stopped.is_set():
+            return None
+        done = _try(job, models, options, found)
+        if not done.error:
+            found.add(job.target)
+        if done.is_last:
+            stopped.set()
+        return done
+
+    open_jobs = (job for job in found.jobs if not stopped.is_set())
+    # one at a time needs no threads, and ends at once when it is cancelled
+    ends = map(work, open_jobs) if options.jobs == 1 else in_order(open_jobs, work, options.jobs)
+    with counted(filter(None, ends), "picture", len(found.jobs)) as results:
+        for done in results:
+            cut, failed = cut + (not done.error), failed + bool(done.error)
+            warned += bool(done.warnings)
+            _report(done, models, options)
+    remark(_summary(cut, warned, failed, models))
+    left = len(found.jobs) + len(found.failures) - cut - failed
+    if left:
+        say(f"error: The run was stopped; {'1 is' if left == 1 else f'{left} are'} left to do.")
     return 1 if failed else 0
 
 
-def _sentence(source: str, reason: str) -> str:
-    """Return what is wrong with a picture, with its name, once."""
-    shown = visible(source)
-    return reason if shown in reason else f"{shown}: {reason}"
+def _summary(cut: int, warned: int, failed: int, models: _Models) -> str:
+    warnings = f", {warned} with warnings" if warned else ""
+    return f"{cut} cut out on {models.provider}{warnings}, {failed} failed."
 
 
-def _open_models(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Open what the options need: the session, and the model of ViTMatte; None for neither."""
-    options.vitmatte = options.vitmatte or options.vitmatte_model is not None
-    settings = {
-        "providers": options.providers,
-        "cpu_fallback": not options.no_cpu_fallback,
-        "device_id": options.device_id,
-        "threads": options.threads,
-        "optimization": options.optimization,
-    }
-    method = _method(options)
+def _report(done: _Done, models: _Models | None, options: argparse.Namespace) -> None:
+    """Say what is wrong with a picture, and with ``--json`` how its job ended."""
+    if done.error:
+        say(named(done.job.source, done.error))
+    if options.json:
+        line = {
+            "input": done.job.source,
+            "output": None if done.error else done.job.target,
+            "model": models and models.name,
+            "device": models and models.provider,
+            "milliseconds": done.milliseconds,
+            "warnings": done.warnings,
+            "error": done.error or None,
+        }
+        show(json.dumps(line))
+
+
+def _open_models(options: argparse.Namespace) -> _Models:
+    settings = asked.runtime_options(options)
+    method = asked.method_of(options)
     session = refiner = None
     with download_bar() as on_progress:
         if options.trimap is None:
             session = get_session(
                 options.model,
-                model_path=options.model_path,
-                **_network_options(options),
+                **asked.model_options(options),
                 on_progress=on_progress,
                 **settings,
-                **_backdrop_options(options),
             )
         if method and check_method(method).takes_model:
             refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
     for model in (session, refiner):
         if model is not None:
             model.open()
-    return session, refiner
+    return _Models(session, refiner, options.model if session is not None else method)
 
 
-def _network_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options given of how a network's file is opened."""
-    return {
-        "input_size": options.input_size,
-        "prepare": False if options.no_prepare else None,
-    }
+def _try(
+    job: Job, models: _Models, options: argparse.Namespace, found: Found | None = None
+) -> _Done:
+    """Cut a picture out; whatever is wrong with it stops no other."""
+    done = _Done(job)
+    with about(job.source) as warnings:
+        try:
+            if found is not None:
+                found.check(job)
+            done = _cut_out(job, Path(job.target).suffix, models, options)
+        except Exception as error:
+            done.error = str(error) or type(error).__name__
+            done.is_last = isinstance(error, TargetError)
+    done.warnings = warnings
+    return done
 
 
-def _backdrop_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the options given of the model for plain backdrops."""
-    given = {
-        "tolerance": options.tolerance,
-        "soft_edge": options.soft_edge,
-        "keep_shadow": options.keep_shadow or None,
-        "holes": False if options.no_holes else None,
-        "strict": options.strict or None,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    if given and get_model(options.model).output is not Output.BACKDROP:
-        names = ", ".join("no-holes" if n == "holes" else n.replace("_", "-") for n in given)
-        raise OptionError(f"Only the model backdrop takes {names}; add `-m backdrop`.")
-    return given
-
-
-def _method(options: argparse.Namespace) -> str:
-    return choose_method(
-        options.alpha_matting, options.vitmatte, options.matting_method, options.trimap
-    )
-
-
-def _cut_out(job: Job, session: Any, options: argparse.Namespace) -> None:
-    method = _method(options) or None
-    edge_colours = options.edge_colours
-    if edge_colours is None and options.putalpha:
-        edge_colours = "original" if method else None
-    elif edge_colours is None and (options.decontaminate or method != "pymatting"):
-        edge_colours = "estimated"  # pymatting brings its own
+def _cut_out(job: Job, suffix: str, models: _Models, options: argparse.Namespace) -> _Done:
+    began = time.perf_counter()
     picture, _ = open_picture(_read_stream() if job.source == STREAM else job.source)
-    result = remove(
-        picture,
-        session=session,
-        alpha_matting_foreground_threshold=options.alpha_matting_foreground_threshold,
-        alpha_matting_background_threshold=options.alpha_matting_background_threshold,
-        alpha_matting_erode_size=options.alpha_matting_erode_size,
-        alpha_matting_scale_erode=options.alpha_matting_scale_erode,
-        matting_method=method,
-        trimap=options.trimap,
-        vitmatte_model=options.vitmatte_model,
-        only_mask=options.only_mask,
-        post_process_mask=options.post_process_mask,
-        putalpha=options.putalpha,
-        edge_colours=edge_colours,
-        bgcolor=options.bgcolor,
-        max_size=options.max_size,
-        sam_prompt=options.sam_prompt,
-        cloth_category=options.cloth_category,
-        crop=options.framing or False,
-    )
-    write(result, job, options.suffix, quality=options.quality, overwrite=options.overwrite)
+    wanted = asked.picture_options(options)
+    wanted.update(session=models.session, vitmatte_model=models.refiner)
+    result = remove(picture, **wanted)
+    write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
+    if options.delete_input:
+        _delete(Path(job.source))
+    return _Done(job, round(1000 * (time.perf_counter() - began)))
+
+
+def _delete(source: Path) -> None:
+    try:
+        source.unlink()
+    except OSError as error:
+        raise OptionError(
+            f"{visible(str(source))} was cut out, but cannot be deleted: {error.strerror or error}."
+        ) from error
 
 
 def _read_stream() -> bytes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ImageError, OptionError
 from ..imaging.formats import UNREADABLE, readable_suffixes
+from ..imaging.picture import check_no_address
 from ..text import visible
 from .names import is_outdated, is_short, output_names
 
@@ -45,7 +46,8 @@ class Found:
     renamed
         Inputs whose outputs have longer names, since others would have the short ones, too.
     failures
-        Sentences on what cannot be cut out: folders that cannot be read, names that are taken.
+        What cannot be cut out, and sentences on why: folders that cannot be read, names that are
+        taken.
     folders
         Where the outputs lie, or will.
     """
@@ -55,7 +57,7 @@ class Found:
     outdated: list[str] = field(default_factory=list[str])
     left_out: Counter[str] = field(default_factory=Counter[str])
     renamed: list[str] = field(default_factory=list[str])
-    failures: list[str] = field(default_factory=list[str])
+    failures: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     folders: set[Path] = field(default_factory=set[Path])
     _taken: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
@@ -121,8 +123,15 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(map(visible, names[:_MOST_NAMES])) + more
 
 
-def one_job(source: str, target: str, suffix: str, overwrite: bool) -> Job:
+def one_job(source: str, target: str, ending: str, overwrite: bool) -> Job:
     """Return the job of one picture.
+
+    Parameters
+    ----------
+    target
+        A file, a folder, or one that is to be made, whose name ends with a slash.
+    ending
+        What the name of its output ends with, where that is not given.
 
     Raises
     ------
@@ -139,55 +148,102 @@ def one_job(source: str, target: str, suffix: str, overwrite: bool) -> Job:
             reason = error.strerror or error
             raise ImageError(f"{shown} cannot be read: {reason}. Check who may.") from error
         if not is_file:
+            check_no_address(source)
             raise ImageError(f"There is no file or folder {shown}.")
-    if target != STREAM and os.path.isdir(target):  # noqa: PTH112 it raises
+    if target != STREAM and (is_folder(target) or ends_as_folder(target)):
         if source == STREAM:
             raise OptionError(f"{visible(target)} is a folder; name a file for the output.")
-        target = str(Path(target) / f"{Path(source).stem}{suffix}")
+        target = str(Path(target) / f"{Path(source).stem}{ending}")
     if target != STREAM and os.path.lexists(target) and not overwrite:
         raise OptionError(f"{visible(target)} exists; add --overwrite to replace it.")
     return Job(source, target)
 
 
-def folder_jobs(source: Path, target: Path, suffix: str, overwrite: bool) -> Found:
-    """Return the jobs of a folder and those in it.
+def is_folder(name: str) -> bool:
+    """Return whether a folder has a name; a stream has none."""
+    return name != STREAM and os.path.isdir(name)  # noqa: PTH112 Path's own raises
 
-    See :func:`.names.output_names` for the names of the outputs.
+
+def ends_as_folder(name: str) -> bool:
+    """Return whether a name can be that of a folder only."""
+    return name.endswith(tuple(filter(None, (os.sep, os.altsep))))
+
+
+def find_jobs(
+    sources: Sequence[str], target: Path, ending: str, *, overwrite: bool, recursive: bool = True
+) -> Found:
+    """Return the jobs of files, of folders and of those in them.
+
+    The outputs of one folder lie in the target as their pictures do in the folder; of several
+    sources, each folder keeps its own name there. See :func:`.names.output_names` for the names.
+
+    Parameters
+    ----------
+    ending
+        What the names of the outputs end with.
+    recursive
+        Whether folders in a folder are gone through, too.
 
     Raises
     ------
     OptionError
-        If input and output are the same folder.
+        If an input is the folder of the outputs.
     """
-    if same_folder(source, target):
-        raise OptionError("Input and output are the same folder; name another for the cut-outs.")
     found, readable = Found(), readable_suffixes()
-    pictures: list[Path] = []
-    for path in sorted(_files(source, target, found.failures)):
-        kind = path.suffix.lower()
-        if kind in readable:
-            pictures.append(path.relative_to(source))
-            found.add(path)
-        elif kind in UNREADABLE:
-            found.left_out[kind] += 1
+    pictures: dict[Path, Path] = {}  # by where they belong in the target
+    for source in sources:
+        folder = Path(source)
+        if not is_folder(source):  # whoever names a file means it, whatever it is called
+            listed, base = [folder], folder.parent
+        elif same_folder(folder, target):
+            raise OptionError(
+                "Input and output are the same folder; name another for the cut-outs."
+            )
+        else:
+            files = _files(folder, target, found.failures, recursive)
+            listed = [path for path in sorted(files) if _is_picture(path, readable, found)]
+            base = folder.parent if len(sources) > 1 and folder.name not in ("", "..") else folder
+        for path in listed:
+            known = pictures.setdefault(path.relative_to(base), path)
+            if known is path:
+                found.add(path)
+            elif not same_folder(known, path):
+                found.failures.append(
+                    (
+                        str(path),
+                        f"{visible(str(path))} is not cut out: its output would have the name of "
+                        f"that of {visible(str(known))}. Cut it out into another folder.",
+                    )
+                )
     suffixes = {*readable, *UNREADABLE}
-    for path, name in output_names(pictures, suffix, suffixes).items():
-        output = target / name
+    for path, name in output_names(pictures, ending, suffixes).items():
+        source, output = str(pictures[path]), target / name
         found.folders.add(output.parent)
-        if not is_short(path, name) and Path(path.stem).suffix.lower() not in suffixes:
+        if not is_short(path, name, ending) and Path(path.stem).suffix.lower() not in suffixes:
             found.renamed.append(str(path))
-        if os.path.isdir(output) and not output.is_symlink():  # noqa: PTH112 it raises
+        if is_folder(str(output)) and not output.is_symlink():
             found.failures.append(
-                f"{visible(str(source / path))} is not cut out: where its output belongs there is "
-                f"a folder, {visible(str(output))}. Rename one of them."
+                (
+                    source,
+                    f"{visible(source)} is not cut out: where its output belongs there is a "
+                    f"folder, {visible(str(output))}. Rename one of them.",
+                )
             )
         elif not overwrite and os.path.lexists(output) and not found.is_taken(output):
             found.kept += 1
-            if is_outdated(source / path, output):
+            if is_outdated(pictures[path], output):
                 found.outdated.append(str(output))
         else:
-            found.jobs.append(Job(str(source / path), str(output), str(target)))
+            found.jobs.append(Job(source, str(output), str(target)))
     return found
+
+
+def _is_picture(path: Path, readable: Collection[str], found: Found) -> bool:
+    """Return whether a file has the name of a picture; counts those that cannot be read."""
+    kind = path.suffix.lower()
+    if kind not in readable and kind in UNREADABLE:
+        found.left_out[kind] += 1
+    return kind in readable
 
 
 def same_folder(one: Path, other: Path) -> bool:
@@ -201,7 +257,9 @@ def same_folder(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
+def _files(
+    source: Path, target: Path, unread: list[tuple[str, str]], recursive: bool
+) -> Iterator[Path]:
     """Yield what is no folder in a folder and those in it, also linked ones, each folder once.
 
     By its own name, where it has one here, and by the same one each time. The output folder is
@@ -210,7 +268,7 @@ def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
     Parameters
     ----------
     unread
-        Takes sentences on folders that cannot be read.
+        Takes folders that cannot be read, and sentences on why.
     """
     seen: set[str] = set()
     folders, links = [source], list[Path]()
@@ -226,8 +284,11 @@ def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
         except OSError as error:
             reason = error.strerror or error
             unread.append(
-                f"{visible(str(folder))} cannot be read: {reason}. Check who may; its pictures are "
-                "left out."
+                (
+                    str(folder),
+                    f"{visible(str(folder))} cannot be read: {reason}. Check who may; its pictures "
+                    "are left out.",
+                )
             )
             continue
         for entry in found:
@@ -236,6 +297,8 @@ def _files(source: Path, target: Path, unread: list[str]) -> Iterator[Path]:
             path = folder / entry.name
             if not _is_folder(entry):
                 yield path
+            elif not recursive:
+                continue
             elif entry.is_symlink():
                 links.append(path)
             else:

@@ -15,16 +15,20 @@ from ..weights.store import ensure, find
 from .terminal import download_bar, say, show
 
 
-def list_models(_: argparse.Namespace) -> int:
-    """List the models."""
-    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "GOOD FOR")]
-    for spec in MODELS:
-        installed = "" if spec.custom else ("yes" if find(spec) is not None else "no")
-        rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
+def list_models(options: argparse.Namespace) -> int:
+    """List the models, those that are on this machine first, or alone; for 80 columns."""
+    is_here = {spec.name: not spec.custom and find(spec) is not None for spec in MODELS}
+    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "")]
+    for spec in sorted(MODELS, key=lambda spec: not is_here[spec.name]):
+        if is_here[spec.name] or not options.installed:
+            installed = "yes" if is_here[spec.name] else "your file" if spec.custom else "no"
+            rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        show("  ".join([*cells, row[4]]).rstrip())
+    for *cells, good_for in rows:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        show("  ".join(padded).rstrip())
+        if good_for:
+            show(f"  {good_for}")
     return 0
 
 
@@ -38,8 +42,17 @@ def _licence(spec: ModelSpec) -> str:
 
 
 def download(options: argparse.Namespace) -> int:
-    """Download the models that are named."""
-    specs = [get_model(name) for name in options.names]  # refuse a wrong name before the first
+    """Download the models that are named, or all."""
+    if not options.names:
+        sizes = [file.size or 0 for spec in MODELS for file in spec.weights]
+        raise OptionError(
+            "Name the models to download, as in `rembg-sessions download isnet-general-use`; "
+            f"`rembg-sessions models` lists them. `all` is {sum(sizes) / 1e9:.0f} GB or more."
+        )
+    if options.names == ["all"]:
+        specs = [spec for spec in MODELS if spec.weights]
+    else:
+        specs = [get_model(name) for name in options.names]  # a wrong name, before the first
     failed = 0
     for spec in specs:
         try:

@@ -29,7 +29,7 @@ def output_names(
     pictures
         Paths relative to the folder of the inputs.
     suffix
-        Of the outputs.
+        What the names of the outputs end with: ``.png``, or more.
     picture_suffixes
         Suffixes that names of pictures end with, in small letters.
 
@@ -54,9 +54,9 @@ def output_names(
             lengths[path] += 1
 
 
-def is_short(path: Path, output: Path) -> bool:
+def is_short(path: Path, output: Path, suffix: str) -> bool:
     """Return whether an output has the short name of its picture."""
-    return output.stem == path.stem
+    return output.name == f"{path.stem}{suffix}"
 
 
 def _output(path: Path, length: int, suffix: str) -> Path:

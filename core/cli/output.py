@@ -57,6 +57,31 @@ def check_format(suffix: str, opaque: bool) -> None:
         )
 
 
+class TargetError(ImageError):
+    """A place that takes no output at all: its disk is full, or may not be written to."""
+
+
+def takes_quality(suffix: str) -> bool:
+    """Return whether a writable format may lose something."""
+    return WRITTEN[suffix.lower()].format in _BEST
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder, there or to be made, that may not be written to.
+
+    Raises
+    ------
+    OptionError
+    """
+    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), None)
+    # what is there but no folder is said of the outputs, one by one
+    if there is not None and there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError(
+            f"The folder {visible(str(there))} cannot be written to. Name another output, or make "
+            "it writable."
+        )
+
+
 def write(
     picture: Image.Image, job: Job, suffix: str, *, quality: int | None, overwrite: bool
 ) -> None:
@@ -73,6 +98,8 @@ def write(
 
     Raises
     ------
+    TargetError
+        If nothing else could be written there, either.
     ImageError
         If the format cannot hold the picture, or the file cannot be written.
     """
@@ -111,10 +138,12 @@ def write(
             ) from error
         reason = f"{shown} cannot be written ({error.strerror or error}). Name another output"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ImageError(f"{reason}, or make room on this disk.") from error
+            raise TargetError(f"{reason}, or make room on this disk.") from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             folder = visible(str(path.parent))
-            raise ImageError(f"{reason}, or make {folder} writable.") from error
+            whole = error.errno == errno.EROFS or not os.access(job.within or path.parent, os.W_OK)
+            kind = TargetError if whole else ImageError
+            raise kind(f"{reason}, or make {folder} writable.") from error
         raise ImageError(f"{reason}.") from error
 
 

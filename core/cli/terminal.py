@@ -7,15 +7,21 @@ import logging
 import sys
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from ..errors import OptionError
 from ..text import visible
 
+_log = logging.getLogger("rembg_sessions")
+
 _LONGEST_LINE = 2000
 
 Item = TypeVar("Item")
 _bars: list[Any] = []  # those that are drawn at the moment
+_is_quiet = False
+# the name of the picture that is worked on, and what was logged about it
+_picture: ContextVar[tuple[str, list[str]] | None] = ContextVar("picture", default=None)
 
 
 class _StandardError:
@@ -39,14 +45,57 @@ _error = _StandardError()
 
 
 class LogHandler(logging.Handler):
-    """Says what is logged."""
+    """Says what is logged, and about which picture."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say a message."""
         try:
-            say(f"{record.levelname}: {record.getMessage()}")
+            text, picture = record.getMessage(), _picture.get()
+            if picture is not None:
+                name, messages = picture
+                messages.append(text)
+                text = named(name, text)
+            if not _is_quiet or record.levelno >= logging.ERROR:
+                say(f"{record.levelname}: {text}")
         except Exception:  # of a library that logs what cannot be shown
             self.handleError(record)
+
+
+@contextmanager
+def listening() -> Generator[None]:
+    """Say meanwhile what is logged, loudly at first."""
+    ours, others = LogHandler(logging.WARNING), LogHandler(logging.WARNING)
+    others.addFilter(lambda record: record.name != _log.name)
+    logging.basicConfig(handlers=[others])
+    _log.addHandler(ours)
+    hush(False)
+    try:
+        yield
+    finally:
+        _log.removeHandler(ours)
+
+
+@contextmanager
+def about(name: str) -> Generator[list[str]]:
+    """Name a picture in what is logged meanwhile in this thread; yields that, as a list."""
+    messages: list[str] = []
+    token = _picture.set((name, messages))
+    try:
+        yield messages
+    finally:
+        _picture.reset(token)
+
+
+def named(picture: str, text: str) -> str:
+    """Return a sentence about a picture with its name, once."""
+    shown = visible(picture)
+    return text if shown in text else f"{shown}: {text}"
+
+
+def hush(is_quiet: bool) -> None:
+    """Choose whether nothing but errors is said from now on."""
+    global _is_quiet
+    _is_quiet = is_quiet
 
 
 def show(text: str) -> None:
@@ -60,6 +109,12 @@ def show(text: str) -> None:
     if sys.stdout is None:
         raise OptionError("Standard output is closed; there is nowhere to write to.")
     sys.stdout.write(text + "\n")
+
+
+def remark(text: str) -> None:
+    """Say a sentence that is no error, unless it is quiet."""
+    if not _is_quiet:
+        say(text)
 
 
 def say(text: str) -> None:
@@ -76,9 +131,9 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def counted(items: Iterable[Item], unit: str) -> Generator[Iterable[Item]]:
-    """Yield an iterable of the items that draws a bar of how many are done."""
-    bar = _bar(items, unit=unit)
+def counted(items: Iterable[Item], unit: str, total: int) -> Generator[Iterable[Item]]:
+    """Yield an iterable of the items that draws a bar of how many there were."""
+    bar = _bar(items, unit=unit, total=total)
     _bars.append(bar)
     try:
         yield bar
@@ -109,7 +164,7 @@ def download_bar() -> Generator[Callable[[int, int], None]]:
 
 
 def _bar(items: Any = None, **options: Any) -> Any:
-    return _tqdm()(items, file=_error, dynamic_ncols=True, **options)
+    return _tqdm()(items, file=_error, dynamic_ncols=True, disable=_is_quiet, **options)
 
 
 def _tqdm() -> Any:

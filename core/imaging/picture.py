@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import struct
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -114,13 +115,30 @@ def open_picture(data: Picture, channel_order: str = "RGB") -> tuple[Image.Image
     elif isinstance(data, np.ndarray):
         picture, kind = _from_array(data, channel_order), Kind.ARRAY
     else:
-        raise ImageError(
-            f"{type(data).__name__} is not an image. Pass bytes, a path, a Pillow image, or an "
-            "array."
-        )
+        raise ImageError(f"{type(data).__name__} is not an image. {_advice(data)}")
     if picture.width == 0 or picture.height == 0:
         raise ImageError(f"The picture is empty: {picture.width}×{picture.height} pixels.")
     return _upright(picture), kind
+
+
+def _advice(data: object) -> str:
+    """Return what to pass in place of something that is not a picture."""
+    if isinstance(data, (list, tuple)):
+        return "Call remove_batch for several pictures; of pixels, make an array of uint8 first."
+    if hasattr(data, "read"):
+        return "Pass what is in the file: remove(file.read())."
+    if hasattr(data, "__array__"):
+        return "Pass it as an array: remove(numpy.asarray(data))."
+    return "Pass bytes, a path, a Pillow image, or an array."
+
+
+def check_no_address(name: str | os.PathLike[str]) -> None:
+    """Raise ImageError where the name of a file that is not there is an address."""
+    if re.match("(?:https?|ftp|data):", os.fspath(name), re.IGNORECASE):
+        raise ImageError(
+            f"{_quoted(name)} is an address, and pictures are not fetched. Download it first, and "
+            "pass the file, or its bytes."
+        )
 
 
 def read_file(name: str | os.PathLike[str]) -> FileContent:
@@ -139,6 +157,7 @@ def read_file(name: str | os.PathLike[str]) -> FileContent:
         except ValueError:  # a null character, which no name has
             is_file, data = False, b""
         except OSError as error:  # its text has the path once more
+            check_no_address(name)
             reason = error.strerror or type(error).__name__
             raise ImageError(f"{what} cannot be read: {reason}. Check who may.") from error
         if not is_file and os.path.lexists(name):
@@ -146,6 +165,7 @@ def read_file(name: str | os.PathLike[str]) -> FileContent:
                 f"There is no file {what}, but a folder, a pipe, or a link that leads nowhere."
             )
         if not is_file:
+            check_no_address(name)
             raise ImageError(f"There is no file {what}.")
         return FileContent(path, data)
 

@@ -19,6 +19,8 @@ from ..imaging.rows import map_rows
 _USUAL_SIDE = 1024
 # Pixels; larger than any image.
 _LARGEST_SQUARE = 1 << 20
+# Levels beyond those of a mask, which rembg's own examples use: then nothing is certain, or all.
+_FARTHEST = 1000
 # Pixels of one call: these and their intermediate results fit the processor's cache.
 _BLOCK = 1 << 19
 # Levels up to which a drawn trimap is black, and from which it is white: an eighth of the
@@ -32,8 +34,8 @@ _OVERSHOOT = 0.5
 
 def check_thresholds(foreground: float, background: float, erode_size: int) -> None:
     """Raise OptionError where an argument of :func:`trimap_from_mask` is out of range."""
-    number("The foreground threshold", foreground, 0, 255)
-    number("The background threshold", background, 0, 255)
+    number("The foreground threshold", foreground, -_FARTHEST, _FARTHEST)
+    number("The background threshold", background, -_FARTHEST, _FARTHEST)
     whole("The erode size", erode_size, 0, _LARGEST_SQUARE)
 
 
@@ -50,7 +52,8 @@ def trimap_from_mask(
     mask
         uint8 (H, W), 0..255.
     foreground_threshold, background_threshold
-        0..255: above the first and below the second a pixel counts as certain.
+        Above the first and below the second a pixel counts as certain. Beyond 0..255 either none
+        or every one does.
     erode_size
         Side in pixels of the square that erodes both certain regions, ≥ 0: each shrinks by
         about half of it, so a hard edge gets an unknown band about this wide. 0 erodes by a

@@ -14,7 +14,7 @@ from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.names import ModelName
 from ..registry.spec import ModelSpec, Output
-from ..runtime.providers import AUTO
+from ..runtime.providers import AUTO, Request
 from ..text import short
 from .backdrop import BackdropSession
 from .network import Model, NetworkSession
@@ -72,20 +72,28 @@ def _session_type(model_name: str, options: dict[str, Any]) -> type[BaseSession]
 
 
 def new_session(
-    model_name: ModelName | str = DEFAULT_MODEL, *, sess_opts: Any = None, **options: Any
+    model_name: ModelName | str = DEFAULT_MODEL,
+    providers: Request = None,
+    *,
+    sess_opts: Any = None,
+    **options: Any,
 ) -> BaseSession:
     """Open a model.
+
+    With ``with new_session(...) as session:`` its memory is given back at the end of the block.
 
     Parameters
     ----------
     model_name
         A registry name or alias; hyphens and underscores are the same.
+    providers
+        None or ``"Auto"``, a name such as ``"CUDA"``, or ONNX Runtime's own list.
     sess_opts
         An ``onnxruntime.SessionOptions``, passed through.
     **options
-        The keyword arguments of :class:`.network.Model`: ``providers``, ``model_path``,
-        ``cpu_fallback``, ``threads`` and so on; for SAM also rembg's ``sam_model`` and
-        ``sam_quant``; for ``backdrop`` those of :class:`.backdrop.BackdropSession`.
+        The other keyword arguments of :class:`.network.Model`: ``model_path``, ``cpu_fallback``,
+        ``threads`` and so on; for SAM also rembg's ``sam_model`` and ``sam_quant``; for
+        ``backdrop`` those of :class:`.backdrop.BackdropSession`.
 
     Returns
     -------
@@ -95,7 +103,13 @@ def new_session(
     Raises
     ------
     UnknownModelError, OptionError, ModelPathError, WeightsError, ProviderError
+
+    Examples
+    --------
+    >>> new_session("backdrop")
+    <PlainBackdropSession backdrop on CPU, open>
     """
+    options["providers"] = providers
     session = _make(_session_type(model_name, options), sess_opts, options)
     session.open()
     return session

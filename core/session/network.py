@@ -213,7 +213,7 @@ class NetworkSession(Model, BaseSession):
         if sam_prompt is not None:
             raise OptionError(f"{self.spec.name} does not take a sam_prompt; use a sam model.")
         if cloth_category is not None:
-            _check_category(self.spec, cloth_category)
+            check_category(self.spec, cloth_category)
         graph = self.graphs[0]
         size_hw = input_size_hw(self.spec, (image.height, image.width), self.input_size)
         if self.spec.custom:
@@ -230,7 +230,8 @@ class NetworkSession(Model, BaseSession):
         return [alphas[CLOTH_CATEGORIES.index(cloth_category)]]
 
 
-def _check_category(spec: ModelSpec, category: str) -> None:
+def check_category(spec: ModelSpec, category: str) -> None:
+    """Raise OptionError unless a model finds clothes of a category."""
     if spec.output is not Output.LABELS:
         raise OptionError(f"{spec.name} does not find clothes; use u2net_cloth_seg.")
     if not isinstance(category, str) or category not in CLOTH_CATEGORIES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,12 @@ from ..imaging.parts import check_pillow
 from ..imaging.resample import resize, resize_alpha
 from ..registry.spec import ModelSpec
 from ..runtime.graph import Graph
+from ..runtime.providers import display_name
 from ..weights import store
 from .protocol import Layer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class BaseSession:
@@ -67,6 +71,22 @@ class BaseSession:
 
     def close(self) -> None:
         """Release the model's memory; the next use opens it again."""
+
+    def __enter__(self) -> Self:
+        """Return the session, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Say what it is and what it runs on, without opening it."""
+        if not self.graphs or self.graphs[0].is_open:
+            state = f"on {self.provider}, open"
+        else:
+            state = f"for {display_name(self.graphs[0].wanted)}, closed"
+        return f"<{type(self).__name__} {self.spec.name} {state}>"
 
     # -- what it does ----------------------------------------------------------------
 

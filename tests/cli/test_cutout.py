@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli, sessions
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import cutout, models
 
 ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
@@ -137,7 +137,7 @@ def test_a_suffix_that_leads_elsewhere(folder, tmp_path, capsys):
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("wrong", [["--threads", "\x1b[2J"], ["more"], ["--threads", "9" * 5000]])
+@pytest.mark.parametrize("wrong", [["--threads", "\x1b[2J"], ["-zz"], ["--threads", "9" * 5000]])
 def test_wrong_usage_takes_two_lines(folder, capsys, wrong):
     with pytest.raises(SystemExit) as ended:
         cli.main(["cutout", "a.png", "b.png", *wrong])
@@ -310,6 +310,26 @@ def test_models_lists_every_model(capsys):
     for name in sessions:
         assert f"\n{name} " in output
     assert "CC BY-NC" in output
+    assert max(map(len, output.splitlines())) <= 80
+
+
+def test_installed_models_come_first_or_alone(monkeypatch, capsys):
+    monkeypatch.setattr(models, "find", lambda spec: () if spec.name == "silueta" else None)
+    assert cli.main(["models"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == "silueta"
+    assert cli.main(["models", "--installed"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_downloads_are_named(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(models, "ensure", lambda spec, **_: asked.append(spec.name) or ())
+    assert cli.main(["d"]) == 1
+    assert "Name the models to download" in capsys.readouterr().err and not asked
+    assert cli.main(["d", "u2netp", "silueta"]) == 0
+    assert asked == ["u2netp", "silueta"]
+    assert cli.main(["download", "all"]) == 0
+    assert len(asked) > 25 and "backdrop" not in asked and "u2net_custom" not in asked
 
 
 def test_download_refuses_unknown_and_custom(capsys):

@@ -201,7 +201,7 @@ def test_a_path_that_does_not_exist(tmp_path):
             remove(path, session=Whole())
 
 
-@pytest.mark.parametrize("data", [None, 7, [1, 2], {"a": 1}, object()], ids=repr)
+@pytest.mark.parametrize("data", [None, 7, {"a": 1}, object()], ids=repr)
 def test_what_is_no_picture(data):
     with pytest.raises(ImageError, match=r"is not an image\. Pass bytes, a path"):
         remove(data, session=Whole())

@@ -80,8 +80,8 @@ def test_an_erode_size_beyond_the_picture_takes_no_more_memory(level):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((256, 10, 10), "foreground threshold is 256; use a number from 0 to 255"),
-        ((240, -1, 10), "background threshold is -1; use a number from 0 to 255"),
+        ((1001, 10, 10), "foreground threshold is 1001; use a number from -1000 to 1000"),
+        ((240, None, 10), "background threshold is None; use a number from -1000"),
         ((240, 10, -1), "erode size is -1; use a whole number from 0"),
     ],
 )
