@@ -11,6 +11,7 @@ from ..prepare.cache import kept, remove_kept
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
+from ..runtime.doctor import own_command
 from ..weights.store import ensure, find
 from .terminal import download_bar, say, show
 
@@ -73,18 +74,26 @@ def doctor(_: argparse.Namespace) -> int:
     from ..runtime.diagnosis import diagnose
 
     show(diagnose())
-    show(_summary(kept()))
+    show(_summary(kept(_comfy_folders())))
     return 0
 
 
 def prepared(options: argparse.Namespace) -> int:
     """List the prepared networks, or remove them."""
-    found = remove_kept() if options.remove else kept()
+    found = (remove_kept if options.remove else kept)(_comfy_folders())
     for path, size in found.items():
         show(f"{size / 1e6:9.1f} MB  {path}")
     total = sum(found.values()) / 1e6
     show(f"{total:.1f} MB removed." if options.remove else _summary(found))
     return 0
+
+
+def _comfy_folders() -> list[Path]:
+    """Return the folder of models of the ComfyUI that this package is installed in, if it is."""
+    package = Path(__file__).absolute().parents[2]
+    if package.parent.name != "custom_nodes":
+        return []
+    return [package.parents[1] / "models" / "rembg"]
 
 
 def _summary(found: Mapping[Path, int]) -> str:
@@ -93,6 +102,6 @@ def _summary(found: Mapping[Path, int]) -> str:
     count = "1 prepared network" if len(found) == 1 else f"{len(found)} prepared networks"
     takes = "takes" if len(found) == 1 else "take"
     return (
-        f"{count} {takes} {sum(found.values()) / 1e6:.1f} MB; `rembg-sessions prepared` lists "
+        f"{count} {takes} {sum(found.values()) / 1e6:.1f} MB; {own_command('prepared')} lists "
         "them, and with --remove makes room: what is used is prepared again."
     )

@@ -15,15 +15,20 @@ _SPECIAL = re.compile(r"[\\\"$`!]")  # to shells of Unix, also between double qu
 
 
 def doctor_command() -> str:
-    """Return the command line that examines this installation, in backticks, for a sentence.
+    """Return the command line that examines this installation, see :func:`own_command`."""
+    return own_command("doctor")
+
+
+def own_command(verb: str) -> str:
+    """Return a command line of this package, in backticks, for a sentence.
 
     The script exists only where the package was installed by pip; ComfyUI runs it from its
     folder.
     """
-    line = "rembg-sessions doctor"
+    line = f"rembg-sessions {verb}"
     if not shutil.which("rembg-sessions"):
         folder = Path(__file__).resolve().parents[2]
-        line = shell_line([sys.executable or "python", str(folder), "doctor"])
+        line = shell_line([sys.executable or "python", str(folder), verb])
     return f"`{line}`{shell_remark(line)}"
 
 

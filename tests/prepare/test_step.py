@@ -20,6 +20,7 @@ from graphs import birefnet, isnet, save
 
 from rembg_sessions.core import get_session, new_session, release_sessions
 from rembg_sessions.core.cli import main
+from rembg_sessions.core.cli import models as shell_models
 from rembg_sessions.core.errors import ModelRunError, OptionError
 from rembg_sessions.core.prepare import cache, prove, step
 from rembg_sessions.core.prepare.step import prepare
@@ -466,6 +467,17 @@ def test_the_shell_lists_and_removes_what_is_kept(half, home, capsys):
     assert main(["prepared", "--remove"]) == 0
     assert kept(home) == ["mine.txt"]
     assert half.exists()
+
+
+def test_the_shell_of_comfyui_finds_what_its_nodes_prepared(tmp_path, capsys, monkeypatch):
+    package = tmp_path / "custom_nodes" / "rembg-sessions"
+    models = tmp_path / "models" / "rembg"
+    path = prepare(save(isnet(half=True), models / "mine.onnx"), CPU, float32=True)
+    monkeypatch.setattr(shell_models, "__file__", str(package / "core" / "cli" / "models.py"))
+    assert main(["prepared"]) == 0
+    assert str(path) in capsys.readouterr().out
+    assert main(["prepared", "--remove"]) == 0
+    assert not path.exists()
 
 
 def test_the_shell_takes_a_size(half, home, photo, tmp_path):
