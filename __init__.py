@@ -44,6 +44,8 @@ __all__ = [  # without the nodes, which need torch
 ]
 
 WEB_DIRECTORY = "./web"
+# Its modules with the functions of the same names, for ``import rembg_sessions as rembg``.
+_OF_REMBG = ("bg", "session_factory")
 _OF_COMFYUI = ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS")
 
 
@@ -52,10 +54,10 @@ def __getattr__(name: str) -> Any:
         from . import nodes
 
         return getattr(nodes, name)
-    if name in __all__:
+    if name in __all__ or name in _OF_REMBG:
         from . import core
 
-        return getattr(core, name)
+        return core if name in _OF_REMBG else getattr(core, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -22,7 +22,7 @@ MODULES = sorted(
     for path in [*ROOT.glob("*.py"), *ROOT.glob("core/**/*.py"), *ROOT.glob("nodes/**/*.py")]
 )
 # What Python and the shell get, and what ComfyUI and its registry get beside it.
-TOPS = {"__init__.py", "__main__.py", "bg.py", "session_factory.py", "core", "nodes", "py.typed"}
+TOPS = {"__init__.py", "__main__.py", "core", "nodes", "py.typed"}
 PUBLISHED = TOPS | {
     *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt"),
     *("example_workflows", "locales", "subgraphs", "web", ".comfyignore", ".gitignore"),
