@@ -771,7 +771,7 @@ def test_matting_takes_a_trimap_and_no_mask(server, drawn_trimap):
 
 def test_matting_can_be_cancelled(server, listener):
     nodes = start() | batch(40, 1000)
-    nodes |= {"mask": on_photo("RemBGMask")}  # of another size, and one for all
+    nodes |= {"mask": on_photo("RemBGMask", image=("large", 0))}  # one for all
     given = {"image": ("batch", 0), "mask": ("mask", 0), "erode_size": 60}
     nodes |= {"work": node("RemBGAlphaMatting", **given)} | save("out", ("work", 1))
     prompt = server.queue(nodes, client="listener")
