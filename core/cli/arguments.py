@@ -80,6 +80,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     root = parser()
     if arguments and arguments[0] in _ABSENT:
         root.error(_ABSENT[arguments[0]])
+    for word in arguments:  # argparse drops such a value, and gives an empty list for it
+        if re.fullmatch("-[a-z]--|--[a-z-]+=--", word):
+            root.error(f"-- is no value: {word}")
     options, rest = root.parse_known_args(_with_colours(arguments))
     marks = rest.index("--") if "--" in rest else len(rest)
     unknown = [word for word in rest[:marks] if word.startswith("-") and word != "-"]

@@ -371,3 +371,11 @@ def test_options_of_the_backdrop(folder, tmp_path, stub, capsys):
     assert stub[-1][1]["strict"] is True
     assert cli.main(["cutout", source, str(tmp_path / "y.png"), "--no-holes"]) == 1
     assert "Only the model backdrop takes no-holes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["-o--", "--suffix=--", "-m--", "--trimap=--"])
+def test_two_dashes_are_no_value(word, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["cutout", "a.png", word])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: -- is no value: {word}\n")

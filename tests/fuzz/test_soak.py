@@ -180,7 +180,8 @@ def test_nothing_grows(model, photo, temporary, tmp_path, mebibytes):
     )
     text = f"{count} pictures; MiB, files, threads, Python's threads: {before} -> {after}"
     sys.stdout.write(text + "\n")
-    assert after[0] - before[0] < mebibytes, text
+    # where other tests have left a large heap, it wanders with its size
+    assert after[0] - before[0] < max(mebibytes, before[0] / 100), text
     assert after[1:] == before[1:], text
     assert not list(temporary.iterdir())
     assert not watch.wrong
