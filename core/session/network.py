@@ -16,9 +16,6 @@ from PIL import Image
 
 from ..checks import flag, path_list, whole
 from ..errors import ModelRunError, OptionError
-from ..prepare.kind import kind_of
-from ..prepare.size import MULTIPLE
-from ..prepare.step import prepare as prepare_graph
 from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
 from ..runtime.options import choose_providers, runtime_options, session_options
@@ -105,7 +102,7 @@ class Model:
         self.paths = store.locate(self.spec, model_path, folders=folders, on_progress=on_progress)
         # some files are data that a graph reads by itself; a user's own may have any name
         names = [file.file for file in self.spec.weights] or ["own.onnx"]
-        step = partial(prepare_graph, faster=faster, float32=float32, input_size=self.input_size)
+        step = partial(_prepare, faster=faster, float32=float32, input_size=self.input_size)
         self.graphs = tuple(
             Graph(
                 path,
@@ -165,11 +162,19 @@ class Model:
             graph.close()
 
 
+def _prepare(path: Path, provider: Any, **wish: Any) -> Path | bytes:
+    from ..prepare.step import prepare  # here: importing the nodes takes less
+
+    return prepare(path, provider, **wish)
+
+
 def _input_size(spec: ModelSpec, value: int | None) -> int | None:
     if value is None:
         return None
     if spec.output in (Output.SAM, Output.MATTE):
         raise OptionError(f"{spec.name} does not take an input_size: its file is made for one.")
+    from ..prepare.size import MULTIPLE
+
     value = whole("input_size", value, MULTIPLE, LONGEST_SIDE)
     if value % MULTIPLE:
         raise OptionError(f"input_size is {value}; use a multiple of {MULTIPLE}.")
@@ -189,6 +194,8 @@ class NetworkSession(Model, BaseSession):
         self._output = self.spec
         self._warning = ""
         if self.spec.custom:
+            from ..prepare.kind import kind_of
+
             kind = kind_of(self.paths[0])
             if self.spec.output is Output.LOGITS and kind.has_sigmoid:
                 self._output = replace(self.spec, output=Output.PROBABILITY)
