@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -17,13 +17,12 @@ from .imaging.picture import Picture, open_picture, read_file
 from .pipeline import remove
 from .session.protocol import AnySession
 from .text import short
-from .threads import Workers
+from .threads import Workers, wait_for
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnError = Literal["raise", "yield"]
 _MOST_WORKERS = 256
-_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def remove_batch(
@@ -118,9 +117,7 @@ def in_order(
 
 
 def _result(future: Future[Result]) -> Result:
-    # Windows answers Ctrl-C between two waits only
-    while not wait([future], _SECONDS_BETWEEN_LOOKS).done:
-        pass
+    wait_for(future)
     return future.result()
 
 

@@ -10,11 +10,13 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 _Item = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
@@ -67,6 +69,17 @@ class Workers:
         self._items.put(None)
         for thread in self._threads:
             thread.join()
+
+
+def wait_for(future: Future[Any], on_wait: Callable[[], None] | None = None) -> None:
+    """Wait until something is done, however it ends.
+
+    ``on_wait`` is called ten times a second meanwhile; what it raises is passed on. Windows answers
+    Ctrl-C between two waits only, so none is without end.
+    """
+    while not wait([future], _SECONDS_BETWEEN_LOOKS).done:
+        if on_wait is not None:
+            on_wait()
 
 
 def _work(items: queue.SimpleQueue[_Item | None], idle: threading.Semaphore) -> None:

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ..core.errors import ModelMemoryError, ProviderError
-from ..core.runtime.providers import display_name
+from ..core.runtime.providers import display_name, provider_name
 from ..core.session.rembg_api import BaseSession
 from . import masks
 
@@ -219,7 +219,7 @@ def fallen_back_from(session: BaseSession) -> str:
     if choice.missing:
         return display_name(choice.missing[0])
     first = choice.providers[0]
-    name = display_name(first if isinstance(first, str) else first[0])
+    name = display_name(provider_name(first))
     if name != "CPU":
         return name
     # Auto found no provider for the device of ComfyUI's other models

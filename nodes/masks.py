@@ -27,9 +27,11 @@ class _Found:
     batch: object
 
 
-# By session, so that it goes when its session goes; then by picture and options.
-_found: weakref.WeakKeyDictionary[BaseSession, dict[tuple[bytes, str], _Found]]
-_found = weakref.WeakKeyDictionary()
+_Known = dict[tuple[bytes, str], _Found]
+"""Of one session, by picture and options."""
+
+# Weak, so that what was found goes when its session goes.
+_found: weakref.WeakKeyDictionary[BaseSession, _Known] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 _turn = itertools.count()
 

@@ -177,10 +177,8 @@ class RemBGRemove:
         erode_size: int = 10,
         only_mask: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        only_mask, alpha_matting = (
-            flag("only_mask", only_mask),
-            flag("alpha_matting", alpha_matting),
-        )
+        only_mask = flag("only_mask", only_mask)
+        alpha_matting = flag("alpha_matting", alpha_matting)
         look = own_look(Look(background, background_colour, edge_colours, keep, grow, feather))
         for name, allowed in (
             ("background", BACKGROUNDS),

@@ -17,7 +17,7 @@ from typing import IO
 
 from .. import settings
 from ..errors import GraphError
-from ..weights.filesystem import remove, replace
+from ..weights.filesystem import remove, replace, stamp
 from ..weights.store import all_folders
 from .wire import bytes_field
 from .writing import Piece, data_of, size
@@ -43,6 +43,7 @@ _ROOM = 64 << 20  # bytes that are left free on a disk
 
 # A file ends in a field that no reader of .onnx files knows: a hash of all before it.
 _SEAL, _SEAL_BYTES = 15_000, 32
+_SEAL_LENGTH = len(bytes_field(_SEAL, bytes(_SEAL_BYTES)))
 _MOST_OF_A_SOURCE = 3  # variants that are kept, for one release of ONNX Runtime
 _LARGEST = (1 << 31) - 1  # bytes that protobuf reads
 
@@ -106,33 +107,29 @@ _sound: set[tuple[object, ...]] = set()
 
 def _is_sound(path: Path) -> bool:
     """Return whether a file is as it was written; each is read once in a process."""
-    facts = path.stat()
-    stamp = (path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-    if stamp not in _sound:
-        seal = bytes_field(_SEAL, bytes(_SEAL_BYTES))
-        left, digest = facts.st_size - len(seal), hashlib.blake2b(digest_size=_SEAL_BYTES)
-        if left <= 0:
-            return False
+    now = stamp(path)
+    if now not in _sound:
+        length = path.stat().st_size - _SEAL_LENGTH
         with path.open("rb") as stream:
-            while left:
-                data = stream.read(min(left, 1 << 20))
-                if not data:
-                    return False
-                digest.update(data)
-                left -= len(data)
-            if stream.read() != bytes_field(_SEAL, digest.digest()):
+            if _seal_of_next(stream, length) != stream.read():
                 return False
-        _sound.add(stamp)
+        _sound.add(now)
     return True
 
 
 def _seal(path: Path) -> None:
-    digest = hashlib.blake2b(digest_size=_SEAL_BYTES)
     with path.open("rb+") as stream:
-        while data := stream.read(1 << 20):
-            digest.update(data)
-        stream.write(bytes_field(_SEAL, digest.digest()))
+        stream.write(_seal_of_next(stream, path.stat().st_size))
         _flush(stream)
+
+
+def _seal_of_next(stream: IO[bytes], length: int) -> bytes:
+    """Read so many bytes, or as many as there are, and return what seals them."""
+    digest = hashlib.blake2b(digest_size=_SEAL_BYTES)
+    while length > 0 and (data := stream.read(min(length, 1 << 20))):
+        digest.update(data)
+        length -= len(data)
+    return bytes_field(_SEAL, digest.digest())
 
 
 def keep(source: Path, name: str, written: Sequence[Piece], check: Check) -> Path | bytes:

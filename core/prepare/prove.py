@@ -15,7 +15,7 @@ from ..errors import GraphError
 from ..machine import cpu_count
 from ..runtime.graph import FLOATS
 from ..runtime.library import import_onnxruntime
-from ..runtime.providers import CPU
+from ..runtime.providers import CPU, provider_name
 from ..text import quotable
 from .deform import IR_VERSION, OPSET
 from .model import FLOAT, AttributeValue, Model, Value, make_node, with_opset
@@ -28,11 +28,6 @@ _LONGEST_REASON = 300
 _TENSORRT = "TensorrtExecutionProvider"
 # ONNX Runtime's own name for it: a provider must not hand a node over to the CPU.
 _NO_CPU = "session.disable_cpu_ep_fallback"
-
-
-def provider_name(provider: Any) -> str:
-    """Return ONNX Runtime's name of a provider, given alone or as (name, options)."""
-    return provider if isinstance(provider, str) else provider[0]
 
 
 def prove(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ from typing import Any
 
 from ..errors import GraphError, OptionError
 from ..runtime.library import import_onnxruntime
-from ..runtime.providers import CPU
+from ..runtime.providers import CPU, provider_name
+from ..weights.filesystem import stamp
+from ..weights.sources import file_digest
 from ..weights.store import verified_sha256
 from . import cache
 from .deform import with_deform_conv
 from .half import widen
 from .model import Model
-from .prove import has_deform_conv, prove, provider_name
+from .prove import has_deform_conv, prove
 from .reading import read_model
 from .size import MULTIPLE, native_side, with_side
 from .writing import pieces, size
@@ -77,6 +78,9 @@ def prepare(
             found = cache.find(path, _file_name(path, wish))
             if found is not None:
                 return found
+        known = (stamp(path), provider_name(provider), faster, float32, input_size)
+        if known in _plain:
+            return path
         # read as a whole: a file that is written over while it is mapped ends the process
         model = read_model(memoryview(path.read_bytes()))
         changed, is_changed = _changed(model, wish)
@@ -85,6 +89,7 @@ def prepare(
         fold = fold and size(written) <= _MOST_BYTES
         if not is_changed and not fold:
             _say_once(f"{path.name} runs as it is: no part of it is known to run faster.")
+            _plain.add(known)
             return path
 
         _log.info("Preparing %s for its first opening.", path.name)
@@ -180,18 +185,15 @@ def _sha256(path: Path) -> str:
     known = verified_sha256(path)
     if known is not None:
         return known
-    stat = path.stat()
-    key = (str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if key not in _hashes:
-        digest = hashlib.sha256()
-        with path.open("rb") as stream:
-            while data := stream.read(1 << 20):
-                digest.update(data)
-        _hashes[key] = digest.hexdigest()
-    return _hashes[key]
+    now = stamp(path)
+    if now not in _hashes:
+        _hashes[now] = file_digest(path, "sha256")
+    return _hashes[now]
 
 
 _hashes: dict[tuple[object, ...], str] = {}
+_plain: set[tuple[object, ...]] = set()
+"""Files of which nothing is to be prepared, and for what: they are not read again."""
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .doctor import doctor_command, shell_line, shell_remark
 from .installation import Facts, collect, major
-from .providers import choose, display_name
+from .providers import choose, display_name, provider_name
 
 # The onnxruntime-gpu releases on PyPI that are built for each CUDA major version.
 _RELEASES = {"11": "<1.19", "12": ">=1.19,<1.27", "13": ">=1.27"}
@@ -215,7 +215,7 @@ def report(facts: Facts) -> str:
     found = [*problems(facts), *_folder_problems(facts)]
     if not found:
         used = choose(None, facts.ort_providers, facts.accelerator).providers[0]
-        name = display_name(used if isinstance(used, str) else used[0])
+        name = display_name(provider_name(used))
         lines.append(f"Everything is in order: Auto uses {name}.")
         return "\n".join(lines)
     lines.append("1 problem found:" if len(found) == 1 else f"{len(found)} problems found:")

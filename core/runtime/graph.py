@@ -20,11 +20,19 @@ from numpy.typing import NDArray
 
 from ..errors import ModelMemoryError, ModelRunError, ProviderError
 from ..text import quotable
-from ..threads import Workers
+from ..threads import Workers, wait_for
 from .accelerator import preload_cuda
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
-from .providers import CPU, GPU_PROVIDERS, PROVIDERS, Choice, display_name, missing_message
+from .providers import (
+    CPU,
+    GPU_PROVIDERS,
+    PROVIDERS,
+    Choice,
+    display_name,
+    missing_message,
+    provider_name,
+)
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -32,9 +40,6 @@ _log = logging.getLogger("rembg_sessions")
 # nothing (four runs at once of IS-Net on an H200: 18 ms each, as one after another, with twice
 # the video memory, because every thread has buffers of its own).
 _MOST_RUNS = 64
-
-# How long a cancelled run goes on unnoticed.
-_SECONDS_BETWEEN_LOOKS = 0.1
 
 # Longer than one node of a network takes.
 _SECONDS_AT_EXIT = 10
@@ -161,7 +166,7 @@ class Graph:
     @property
     def wanted(self) -> str:
         """ONNX Runtime's name of the provider that the next opening tries first."""
-        return _name(self._providers[0])
+        return provider_name(self._providers[0])
 
     @property
     def provider(self) -> str:
@@ -284,7 +289,7 @@ class Graph:
             self._providers = [CPU]  # and so it does after the next opening
             return self._create([CPU])
 
-        wanted = _name(self._providers[0])
+        wanted = provider_name(self._providers[0])
         active = opened.session.get_providers()
         if wanted not in active:
             message = (
@@ -301,13 +306,13 @@ class Graph:
 
     def _create(self, providers: list[Any]) -> _Opened:
         ort = import_onnxruntime()
-        if _name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+        if provider_name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
             preload_cuda(ort)
         source = self.path if self._prepare is None else self._prepare(self.path, providers[0])
         try:
             session = self._load(ort, source, providers)
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            provider = display_name(_name(providers[0]))
+            provider = display_name(provider_name(providers[0]))
             way_out = "If the file is damaged, delete it: a model of the list is downloaded again."
             if _DEVICE_FAILURE.search(str(error)):
                 way_out = f"{doctor_command()} tells more."
@@ -366,14 +371,11 @@ def _run_until_done(
     _under_way[finished] = options
     finished.add_done_callback(_under_way.pop)
     try:
-        while not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
-            if on_wait is not None:
-                on_wait()
+        wait_for(finished, on_wait)
     except BaseException:
         options.terminate = True  # looked at after each node of the graph
-        begun = not finished.cancel()
-        while begun and not wait([finished], _SECONDS_BETWEEN_LOOKS).done:
-            pass  # Windows answers another Ctrl-C between two waits only
+        if not finished.cancel():
+            wait_for(finished)
         raise
     return finished
 
@@ -382,10 +384,6 @@ def _reason(error: Exception) -> str:
     text = str(error)
     failure = _DEVICE_FAILURE.search(text)
     return f"{quotable(failure[0])}." if failure else quotable(text, _LONGEST_REASON)
-
-
-def _name(provider: Any) -> str:
-    return provider if isinstance(provider, str) else provider[0]
 
 
 def _available() -> list[str]:

@@ -107,6 +107,11 @@ class Choice:
     missing: tuple[str, ...] = ()
 
 
+def provider_name(entry: str | tuple[str, Mapping[str, Any]]) -> str:
+    """Return ONNX Runtime's name of an entry of :attr:`Choice.providers`."""
+    return entry if isinstance(entry, str) else entry[0]
+
+
 def display_name(ort_name: str) -> str:
     """Return the short name, ``"CUDA"`` for ``"CUDAExecutionProvider"``."""
     short = {ort: name for name, ort in PROVIDERS.items()}

@@ -1,4 +1,4 @@
-"""What file systems refuse: to move or remove files in use, and names that are too long."""
+"""Files that changed, and what file systems refuse: files in use, and names that are too long."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ PAUSE = 0.05
 # too long it may say any of them.
 _NOT_FOUND, _MEANINGLESS, _TOO_LONG = 3, 123, 206
 _MOST_CHARACTERS = 247  # of a folder's path; a file's may have twelve more
+
+
+def stamp(path: Path) -> tuple[object, ...]:
+    """Return what differs when a file was written, or another took its place."""
+    facts = path.stat()
+    return (path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def replace(source: Path, target: Path) -> None:

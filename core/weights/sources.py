@@ -44,6 +44,21 @@ def expectation(file: WeightFile) -> tuple[int | None, str, str | None]:
     return file.size, "md5", file.md5
 
 
+def file_digest(path: Path, algorithm: str) -> str:
+    """Return the hash of a file, in hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while data := stream.read(_BLOCK):
+            hasher.update(data)
+    return hasher.hexdigest()
+
+
 def mismatch(path: Path, file: WeightFile) -> str | None:
     """Say how a file on disk differs from what its row promises.
 
@@ -60,11 +75,7 @@ def mismatch(path: Path, file: WeightFile) -> str | None:
     size, algorithm, digest = expectation(file)
     is_size, is_digest = path.stat().st_size, None
     if digest:
-        hasher = hashlib.new(algorithm, usedforsecurity=False)
-        with path.open("rb") as stream:
-            while data := stream.read(_BLOCK):
-                hasher.update(data)
-        is_digest = hasher.hexdigest()
+        is_digest = file_digest(path, algorithm)
     if size in (None, is_size) and (not digest or is_digest == digest.lower()):
         return None
 

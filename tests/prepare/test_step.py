@@ -394,6 +394,17 @@ def test_a_user_file_that_is_no_network_is_left_to_onnxruntime(home):
     assert prepare(home / "none.onnx", CPU) == home / "none.onnx"
 
 
+def test_a_file_that_runs_as_it_is_is_read_once(home, monkeypatch):
+    """Hosts close networks and open them again."""
+    path, read, reads = save(isnet(), home / "mine.onnx"), step.read_model, []
+    monkeypatch.setattr(step, "read_model", lambda data: reads.append(len(data)) or read(data))
+    assert [prepare(path, CPU) for _ in range(3)] == [path] * 3
+    assert len(reads) == 1
+    save(isnet(32), path)
+    assert prepare(path, CPU) == path
+    assert len(reads) == 2
+
+
 def test_threads_at_once(half, home):
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: prepare(half, CPU, float32=True), range(8)))

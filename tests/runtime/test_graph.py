@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rembg_sessions.core import new_session
+from rembg_sessions.core import new_session, threads
 from rembg_sessions.core.errors import (
     ModelMemoryError,
     ModelRunError,
@@ -430,7 +430,7 @@ def test_what_looks_in_during_a_run_may_end_it(endless, capfd):
 
 def test_no_wait_is_without_end(endless, monkeypatch):
     """Windows answers Ctrl-C between two waits only."""
-    wait, times = graph.wait, []
+    wait, times = threads.wait, []
 
     def waiting(futures, timeout=None):
         times.append(timeout)
@@ -439,7 +439,7 @@ def test_no_wait_is_without_end(endless, monkeypatch):
     def cancel():
         raise LookupError
 
-    monkeypatch.setattr(graph, "wait", waiting)
+    monkeypatch.setattr(threads, "wait", waiting)
     endless.on_wait = cancel
     with pytest.raises(LookupError):
         endless.run(FEED)
