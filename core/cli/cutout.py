@@ -22,8 +22,8 @@ from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from ..text import visible
 from . import asked
+from .inputs import check_ending, check_file_name, check_folder_name, names
 from .jobs import STREAM, Found, Job, ends_as_folder, find_jobs, is_folder, one_job
-from .named import check_ending, check_file_name, check_folder_name, names
 from .output import TargetError, check_place, remove_leftovers, write
 from .terminal import about, counted, download_bar, hush, named, remark, say, show
 

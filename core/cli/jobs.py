@@ -13,7 +13,7 @@ from ..errors import ImageError, OptionError
 from ..imaging.formats import UNREADABLE, readable_suffixes
 from ..imaging.picture import check_no_address
 from ..text import visible
-from .names import is_outdated, is_short, output_names
+from .output_names import is_outdated, is_short, output_names
 
 STREAM = "-"
 _MOST_NAMES = 9  # that a sentence lists
@@ -175,7 +175,7 @@ def find_jobs(
     """Return the jobs of files, of folders and of those in them.
 
     The outputs of one folder lie in the target as their pictures do in the folder; of several
-    sources, each folder keeps its own name there. See :func:`.names.output_names` for the names.
+    sources, each folder keeps its own name there. See :func:`.output_names.output_names` for the names.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ from helpers import Whole
 from rembg_sessions.core import cli
 from rembg_sessions.core.cli import cutout, output
 from rembg_sessions.core.cli.jobs import Job, find_jobs
-from rembg_sessions.core.cli.names import output_names
 from rembg_sessions.core.cli.output import write
+from rembg_sessions.core.cli.output_names import output_names
 from rembg_sessions.core.weights import filesystem
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
