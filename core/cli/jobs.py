@@ -175,7 +175,7 @@ def find_jobs(
     """Return the jobs of files, of folders and of those in them.
 
     The outputs of one folder lie in the target as their pictures do in the folder; of several
-    sources, each folder keeps its own name there. See :func:`.output_names.output_names` for the names.
+    sources, each folder keeps its own name there. See :func:`.output_names.output_names`.
 
     Parameters
     ----------
