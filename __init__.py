@@ -26,18 +26,44 @@ if TYPE_CHECKING:
     )
     from .core.errors import (
         GraphError as GraphError,
+    )
+    from .core.errors import (
         ImageError as ImageError,
+    )
+    from .core.errors import (
         LowConfidenceError as LowConfidenceError,
+    )
+    from .core.errors import (
         ModelMemoryError as ModelMemoryError,
+    )
+    from .core.errors import (
         ModelPathError as ModelPathError,
+    )
+    from .core.errors import (
         ModelRunError as ModelRunError,
+    )
+    from .core.errors import (
         NotEnoughMemoryError as NotEnoughMemoryError,
+    )
+    from .core.errors import (
         OfflineError as OfflineError,
+    )
+    from .core.errors import (
         OptionError as OptionError,
+    )
+    from .core.errors import (
         ProviderError as ProviderError,
+    )
+    from .core.errors import (
         RembgSessionsError as RembgSessionsError,
+    )
+    from .core.errors import (
         RuntimeMissingError as RuntimeMissingError,
+    )
+    from .core.errors import (
         UnknownModelError as UnknownModelError,
+    )
+    from .core.errors import (
         WeightsError as WeightsError,
     )
     from .nodes import NODE_CLASS_MAPPINGS as NODE_CLASS_MAPPINGS

@@ -17,8 +17,9 @@ from .handle import SessionHandle
 
 SMALL_MODEL = "u2netp"
 
-# Next in this order and wording: saved workflows of ComfyUI_essentials hold the strings.
-_CLASSIC = (
+# What most people look for comes first.
+_FIRST = (
+    "backdrop",
     "u2net",
     "u2netp",
     "u2net_human_seg",
@@ -28,15 +29,9 @@ _CLASSIC = (
     "isnet-anime",
     "sam",
 )
-_FIRST = ("backdrop", *_CLASSIC)
 _CLOTHES = "u2net_cloth_seg"
 # What follows the name in a choice says which garments; without one of these it is all of them.
-_CLOTH_LABELS = {
-    "upper": "upper body only",
-    "lower": "lower body only",
-    "full": "full body only",
-    None: "three masks for each image",
-}
+_CLOTH_LABELS = {"upper": "upper", "lower": "lower", "full": "full", None: "separate"}
 # The row that opens a user's file, by the kind that follows the file's name in a choice.
 _OWN = {
     "U-2-Net": "u2net_custom",
@@ -44,6 +39,16 @@ _OWN = {
     "BEN": "ben_custom",
     "BiRefNet": "birefnet_custom",
 }
+SHORT_LABELS = {
+    "u2netp": "small and quick",
+    "u2net_human_seg": "people",
+    "u2net_cloth_seg": "clothes",
+    "isnet-general-use": "general",
+    "isnet-anime": "drawings",
+    "sam": "points and boxes",
+}
+"""What the page shows of choices that say it at length: saved workflows of ComfyUI_essentials hold
+those, and a node is not that wide."""
 DETAILS = ("full", "768", "640", "512")
 """Sides in pixels at which networks may be asked to look at a picture; full is their own."""
 

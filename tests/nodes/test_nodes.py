@@ -17,7 +17,7 @@ from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionErr
 from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
 from rembg_sessions.core.session.protocol import Layer  # noqa: E402
 from rembg_sessions.core.session.vitmatte import VitMatte  # noqa: E402
-from rembg_sessions.nodes import convert, host  # noqa: E402
+from rembg_sessions.nodes import convert, host, routes  # noqa: E402
 from rembg_sessions.nodes import matting as matting_module  # noqa: E402
 from rembg_sessions.nodes import models as models_module  # noqa: E402
 from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
@@ -431,20 +431,22 @@ def test_matting_by_a_network(monkeypatch):
 def test_model_choices_are_those_of_saved_workflows():
     choices = SESSION.INPUT_TYPES()["required"]["model"][0]
     assert choices[:13] == [
-        "backdrop: plain backdrop, no download",
+        "backdrop: no download",
         "u2net: general purpose",
         "u2netp: lightweight general purpose",
         "u2net_human_seg: human segmentation",
         "u2net_cloth_seg: cloths Parsing",
-        "u2net_cloth_seg: upper body only",
-        "u2net_cloth_seg: lower body only",
-        "u2net_cloth_seg: full body only",
-        "u2net_cloth_seg: three masks for each image",
+        "u2net_cloth_seg: upper",
+        "u2net_cloth_seg: lower",
+        "u2net_cloth_seg: full",
+        "u2net_cloth_seg: separate",
         "silueta: very small u2net",
         "isnet-general-use: general purpose",
         "isnet-anime: anime illustrations",
         "sam: general purpose",
     ]
+    shown = [row["shown"] for row in routes.list_models()["models"] if not row["custom"]]
+    assert max(map(len, shown)) <= 31  # a node has room for no more
     assert len(set(choices)) == len(choices)
     assert not [choice for choice in choices if "_custom" in choice]
     for name in ("RemBGRemove", "RemBGMask"):
@@ -460,9 +462,9 @@ def test_model_choices_are_those_of_saved_workflows():
     [
         ("u2net_cloth_seg: cloths Parsing", "attire"),
         ("u2net_cloth_seg", "attire"),
-        ("u2net_cloth_seg: upper body only", "upper"),
-        ("u2net_cloth_seg: three masks for each image", None),
-        ("u2netp: upper body only", None),
+        ("u2net_cloth_seg: upper", "upper"),
+        ("u2net_cloth_seg: separate", None),
+        ("u2netp: upper", None),
     ],
 )
 def test_garments_are_chosen_with_the_model(monkeypatch, choice, category):

@@ -13,7 +13,7 @@ from rembg_sessions.core.errors import UnknownModelError
 from rembg_sessions.core.registry.models import MODELS
 from rembg_sessions.core.registry.spec import Output
 
-# What saved workflows hold: these strings never change.
+# What saved workflows of ComfyUI_essentials hold.
 CLASSIC = [
     "u2net: general purpose",
     "u2netp: lightweight general purpose",
