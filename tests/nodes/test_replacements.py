@@ -421,7 +421,11 @@ def to_prompt(workflow):
 def pictures(server, prompt):
     """Run a workflow; its saved pictures by the prefix of their names."""
     shown = server.run(prompt)
-    return {prompt[name]["inputs"]["filename_prefix"]: found for name, found in shown.items()}
+    return {
+        prompt[name]["inputs"]["filename_prefix"]: found
+        for name, found in shown.items()
+        if "filename_prefix" in prompt[name]["inputs"]  # else previews
+    }
 
 
 def ours(session_model=None, **options):
