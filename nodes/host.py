@@ -157,8 +157,7 @@ def result(
 ) -> dict[str, Any]:
     """Return what a node answers: its outputs, and what the page shows of them.
 
-    ComfyUI keeps both together, and tells the page again where it takes the outputs from its
-    cache.
+    The page that asked is told when the node has run, and keeps it; the history holds it, too.
 
     Parameters
     ----------

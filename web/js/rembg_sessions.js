@@ -49,24 +49,18 @@ api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
   tellFallback(detail);
 });
 
-// What nodes warn of is told once for each run that found it; the nodes keep showing it. The
-// server tells again where it takes a result from its cache, and tells the page that asked only.
-let cached = new Set();
+// What nodes warn of is told once for each run; the nodes keep showing it. The server tells the
+// page that asked only.
 let run;
-let saidInRun = new Set();
-api.addEventListener("execution_cached", ({ detail }) => {
-  cached = new Set(detail.nodes);
-});
+let said = new Set();
 api.addEventListener("executed", ({ detail }) => {
-  const warnings = detail.output?.rembg_warnings ?? [];
   if (run !== detail.prompt_id) {
     run = detail.prompt_id;
-    saidInRun = new Set();
+    said = new Set();
   }
-  if (cached.has(detail.node)) return;
-  for (const text of warnings) {
-    if (saidInRun.has(text) || text.includes(" runs on the CPU, not on ")) continue; // has its own
-    saidInRun.add(text);
+  for (const text of detail.output?.rembg_warnings ?? []) {
+    if (said.has(text) || text.includes(" runs on the CPU, not on ")) continue; // has its own
+    said.add(text);
     tell("warning", "rembg-sessions", text);
   }
 });
