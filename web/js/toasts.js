@@ -17,6 +17,7 @@ export function tell(severity, summary, detail, action) {
     return;
   }
   const toast = { severity: severity === "error" ? "error" : "warn", summary, detail };
+  if (severity === "warning" && !action) toast.life = 12_000; // the node keeps it
   if (action) {
     // older toasts have no buttons, but may have a class
     if (!clicked) {
