@@ -34,6 +34,7 @@ ModelName = Literal[
     "sam-vit-h",
     "sam-vit-h-quant",
     "mobile-sam",
+    "custom",
     "u2net_custom",
     "dis_custom",
     "ben_custom",

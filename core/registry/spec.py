@@ -22,6 +22,8 @@ class Output(Enum):
     """An encoder and a decoder that answers prompts."""
     BACKDROP = "backdrop"
     """No network: alpha is solved from the colour of a plain backdrop."""
+    OWN = "own"
+    """What the kind of the user's file holds, which is found out."""
     MATTE = "matte"
     """Alpha of a picture and its trimap, (1, 1, H, W)."""
 

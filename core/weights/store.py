@@ -127,8 +127,8 @@ def verify(path: Path, file: WeightFile) -> None:
         return
     raise WeightsError(
         f"{path} is damaged or not the registered file: it {fault}. Delete it to have it "
-        "downloaded again; to use a file of your own, take one of the models for them, such as "
-        "dis_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this check."
+        "downloaded again; to use a file of your own, take the model custom; "
+        "or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this check."
     )
 
 
@@ -174,7 +174,7 @@ def locate(
     if model_path is not None:
         raise OptionError(
             f"{spec.name} has its own file and does not take a model_path. For your own file "
-            "use u2net_custom, dis_custom, ben_custom or birefnet_custom."
+            "use custom, or u2net_custom, dis_custom, ben_custom or birefnet_custom."
         )
     return ensure(spec, folders=folders, on_progress=on_progress)
 

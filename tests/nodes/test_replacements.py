@@ -329,7 +329,7 @@ def test_model_counts_without_a_session(monkeypatch, disc):
 def test_models_that_need_a_file_are_not_offered():
     offered = inputs_of("RemBGRemove")["model"][0]
     assert not [choice for choice in offered if get_model(choice).custom]
-    assert len(offered) == len(inputs_of("RemBGSession")["model"][0]) - 4
+    assert len(offered) == len(inputs_of("RemBGSession")["model"][0]) - 5
 
 
 def test_grow_and_feather_shape_the_mask(disc):
