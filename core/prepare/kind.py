@@ -29,10 +29,11 @@ FAMILIES = tuple(_PARTS)
 """The kinds that are told apart."""
 
 # What may follow the last step of a network, and keeps numbers between 0 and 1 there.
-_KEEPS_RANGE = frozenset(
-    ("Cast", "Gather", "Identity", "Reshape", "Resize", "Slice", "Squeeze", "Transpose")
-    + ("Unsqueeze",)
-)
+# fmt: off
+_KEEPS_RANGE = frozenset((
+    "Cast", "Gather", "Identity", "Reshape", "Resize", "Slice", "Squeeze", "Transpose", "Unsqueeze",
+))
+# fmt: on
 # Where names are lost. BiRefNet's twenty deformable convolutions, as one operator or as four
 # GatherND each; U-2-Net and IS-Net are the ones without attention, and look at one size each.
 _FROM_BIREFNET = {"DeformConv": 1, "GatherND": 80}

@@ -65,13 +65,15 @@ def read_structure(path: Path) -> Structure:
     tensors: list[str] = []
     values: dict[int, list[Value]] = {11: [], 12: []}
     with path.open("rb") as stream:
-        graphs = [span for number, *span in _spans(stream, 0, path.stat().st_size) if number == 7]
+        graphs = [each for each in _spans(stream, 0, path.stat().st_size, budget) if each[0] == 7]
         if len(graphs) != 1:
             raise GraphError("it is no network")
-        for number, start, end in _spans(stream, *graphs[0], budget):
+        _, first, last = graphs[0]
+        for number, start, end in _spans(stream, first, last, budget):
             if number == 5:
-                names = [span for part, *span in _spans(stream, start, end, budget) if part == 8]
-                tensors += [str(_read(stream, *span), "utf-8", "replace") for span in names]
+                for part, begins, ends in _spans(stream, start, end, budget):
+                    if part == 8:
+                        tensors.append(str(_read(stream, begins, ends), "utf-8", "replace"))
             elif number == 1 and end - start <= _LARGEST_NODE:
                 nodes.append(_node(_read(stream, start, end), budget))
             elif number in values and end - start <= _LARGEST_NODE:
@@ -80,10 +82,9 @@ def read_structure(path: Path) -> Structure:
 
 
 def _spans(
-    stream: IO[bytes], start: int, end: int, budget: Budget | None = None
+    stream: IO[bytes], start: int, end: int, budget: Budget
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (number, start, end) of each field between two places that has a length."""
-    budget = budget or Budget()
     while start < end:
         head = _read(stream, start, min(start + _LONGEST_HEAD, end))
         tag, length = read_varint(head, 0)
