@@ -43,8 +43,8 @@ class Model:
     model_path
         The .onnx file, for the models whose file the user supplies.
     input_size
-        Height and width, in pixels, at which the network looks at a picture: a multiple of 32,
-        below its own. None is its own, whose masks are rembg's.
+        Height and width, in pixels, at which the network looks at a picture: a multiple of 32
+        (BiRefNet: of 64), below its own. None is its own, whose masks are rembg's.
     prepare
         Whether to change the network's graph so that it runs faster, to the same masks. What it
         becomes is kept in a folder beside the file. ``"float32"`` also has the CPU compute in
@@ -169,11 +169,10 @@ def _input_size(spec: ModelSpec, value: int | None) -> int | None:
         return None
     if spec.output in (Output.SAM, Output.MATTE):
         raise OptionError(f"{spec.name} does not take an input_size: its file is made for one.")
-    from ..prepare.size import MULTIPLE
-
-    value = whole("input_size", value, MULTIPLE, LONGEST_SIDE)
-    if value % MULTIPLE:
-        raise OptionError(f"input_size is {value}; use a multiple of {MULTIPLE}.")
+    multiple = spec.side_multiple
+    value = whole("input_size", value, multiple, LONGEST_SIDE)
+    if value % multiple:
+        raise OptionError(f"input_size is {value}; use a multiple of {multiple}.")
     return value
 
 
@@ -194,6 +193,7 @@ class NetworkSession(Model, BaseSession):
             from .own import misfit, own_recipe  # here: importing the nodes takes less
 
             self._recipe = own_recipe(self.spec, self.paths[0])
+            _input_size(self._recipe, self.input_size)
             self._warning = misfit(self.spec, self.paths[0])
             self._is_told = False
             if self._warning:

@@ -54,6 +54,7 @@ OWN: tuple[ModelSpec, ...] = (
         good_for="Any network with the input and output of BiRefNet, of any size.",
         licence="as the file's author says",
         commercial=None,
+        side_multiple=64,
         output=Output.LOGITS,
         custom=True,
     ),
