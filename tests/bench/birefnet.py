@@ -1,8 +1,8 @@
 """A network of BiRefNet lite's shape, with random weights, for benchmarks.
 
-Operators, channels and sizes are those of BiRefNet lite (Swin-T seen twice, at full and half size;
-five blocks of four deformable convolutions, written as deform_conv2d_onnx_exporter writes them), but
-for windows of 8 in place of 7, which need no padding, and are not shifted. Its masks mean nothing.
+Operators, channels and sizes are those of BiRefNet lite: Swin-T seen twice, at full and half size,
+and five blocks of four deformable convolutions, written as deform_conv2d_onnx_exporter writes them.
+But windows have 8 pixels in place of 7, need no padding, and are not shifted. Masks mean nothing.
 """
 
 from __future__ import annotations
