@@ -38,7 +38,11 @@ RULES: dict[str, set[str]] = {
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "options": {"errors", "imaging", "session", "text"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "options", "session", "text"},
-    "batch": {"checks", "errors", "imaging", "pipeline", "session", "text", "threads"},
+    "frames": {"imaging", "layers", "session"},
+    "batch": {
+        *("checks", "errors", "frames", "imaging", "layers", "machine", "pipeline", "session"),
+        *("text", "threads"),
+    },
     # the core's own __init__
     "": {"batch", "imaging", "pipeline", "registry", "runtime", "session"},
     "cli": {
