@@ -13,8 +13,8 @@ Copies = list[Floats]
 
 # Tuned on the clips of tests/bench/steady.py.
 _SIDE = 320  # pixels of the longer side of the largest copy
-_LEVELS = 4  # copies, each half as large as the one before
-_REACH = 5  # pixels of the smallest copy that something moves at most: an eighth of the side
+_LEVELS = 5  # copies, each half as large as the one before
+_REACH = 3  # pixels of the smallest copy that something moves at most: 15 % of the side
 _WINDOW = 3  # pixels a side that are compared
 _COST = 0.35  # levels that a pixel of motion must gain, at an eighth of the size
 _SAME = 9.0  # levels by which two pictures of one thing differ at most, noise and compression ...
