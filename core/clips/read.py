@@ -13,19 +13,12 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ImageError
-from ..imaging.formats import open_file
+from ..imaging.formats import VIDEOS, open_file
 from ..imaging.parts import reading
 from ..imaging.picture import read_file
 from ..text import visible
 from .library import load_av, telling
 
-VIDEOS = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"),
-        *(".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".y4m", ".mxf"),
-    )
-)
-"""Suffixes, in small letters, of files that are opened as videos."""
 ANIMATIONS = frozenset((".gif", ".webp", ".png", ".apng", ".avif", ".tif", ".tiff"))
 """Suffixes of pictures that may have several frames."""
 

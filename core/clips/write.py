@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -73,7 +73,12 @@ CONTAINERS: Mapping[str, Container] = MappingProxyType(
             sounds=frozenset(("opus", "vorbis")),
             sound="libopus",
             # frames that are never shown ("alt-ref") do not go with transparency
-            options=(("deadline", "good"), ("cpu-used", "4"), ("row-mt", "1"), ("auto-alt-ref", "0")),
+            options=(
+                ("deadline", "good"),
+                ("cpu-used", "4"),
+                ("row-mt", "1"),
+                ("auto-alt-ref", "0"),
+            ),
             worst=62,
             best=3,
             lossy=True,
@@ -185,7 +190,7 @@ class ClipWriter:
             If its size is not that of the first, or the file cannot be written.
         """
         with telling(f"{self._shown} cannot be written"):
-            if self._stream is None:
+            if self._tick < 0:
                 self._begin(picture)
             size = (self._stream.codec_context.width, self._stream.codec_context.height)
             if self._is_even:
