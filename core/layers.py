@@ -93,6 +93,7 @@ def find_layers(
     max_size: int | None = None,
     sam_prompt: object = None,
     cloth_category: str | None = None,
+    stretch: bool = True,
 ) -> list[Layer]:
     """Ask a session for the foregrounds of a picture.
 
@@ -109,6 +110,9 @@ def find_layers(
         In pixels of ``rgb``; see :func:`.prompt.check_prompt`.
     cloth_category
         See :meth:`.rembg_api.BaseSession.predict_alpha`.
+    stretch
+        Whether a session that would stretch a network's answer to 0..1, picture by picture, does
+        so. Not for frames of a clip, see :func:`.frames.steady_layers`.
 
     Returns
     -------
@@ -126,12 +130,18 @@ def find_layers(
     check_pillow(rgb)
     with enough_memory(rgb.size):
         small, sam_prompt = shrink(rgb, max_size, sam_prompt)
-        layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+        question: dict[str, object] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category}
+        if not stretch and getattr(session, "stretches", False):
+            question["stretch"] = False
+        layers = ask_layers(session, small, **question)
         if small is rgb:
             return layers
         size_hw = (rgb.height, rgb.width)
         # colours belong to the small picture's pixels
-        return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
+        return [
+            Layer(resize_alpha(each.alpha, size_hw), warning=each.warning, stretched=each.stretched)
+            for each in layers
+        ]
 
 
 def refine_layer(
