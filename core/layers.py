@@ -19,7 +19,7 @@ from .imaging.levels import to_levels
 from .imaging.parts import check_pillow
 from .imaging.resample import resize, resize_alpha
 from .machine import free_memory
-from .matting.methods import Matte, MattingOptions, find_matte
+from .matting.methods import Matte, MattingOptions, check_method, find_matte
 from .session.ask import ask_layers
 from .session.prompt import check_prompt, scale_prompt
 from .session.protocol import AnySession, Layer
@@ -182,7 +182,9 @@ def refine_layer(
             matte = find_matte(
                 image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
             )
-            found = layer_of_matte(matte, found.warning)
+            stays = check_method(refinement.matting.method).keeps_mask and not matte.method
+            if matte.warning or not stays:  # else it is as exact as it was
+                found = layer_of_matte(matte, found.warning)
         alpha = mask.refine(
             found.alpha,
             level=refinement.threshold,
