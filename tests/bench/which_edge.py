@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from composites import Truth, masks, needed, truths
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from rembg_sessions.core.imaging.foreground import estimate_edge_colours
 from rembg_sessions.core.imaging.morphology import dilate
@@ -43,6 +43,8 @@ BEHIND = np.float32([(255, 255, 255), (0, 0, 0), (30, 160, 60), (220, 30, 160)])
 OFF = 16
 # mean error of alpha from which on a mask is that of something else
 ANOTHER = 0.08
+# side of coarse masks
+COARSE = 96
 # pixels around the edge that count
 AROUND = 5
 
@@ -156,8 +158,21 @@ def network(folder: Path, model: str, file: str) -> Ask:
     return ask
 
 
+def coarse(alpha: np.ndarray) -> np.ndarray:
+    """A mask as a network of 320 pixels gives it for a picture three times as large as these.
+
+    Networks' masks are softer than what was shrunk: hence the blur.
+    """
+    true = Image.fromarray(np.uint8(alpha * 255 + 0.5))
+    small = true.resize((COARSE, COARSE), Image.Resampling.LANCZOS)
+    small = small.filter(ImageFilter.GaussianBlur(0.7))
+    levels = small.resize(true.size, Image.Resampling.LANCZOS)
+    return np.asarray(levels, np.float32) / np.float32(255)
+
+
 def all_masks(truth: Truth, networks: dict[str, Ask]) -> dict[str, np.ndarray]:
     found = dict(masks(truth.alpha))
+    found["coarse"] = coarse(truth.alpha)
     for name, ask in networks.items():
         mask = ask(truth.image)
         # where it finds another subject, there is nothing to compare
