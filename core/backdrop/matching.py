@@ -77,7 +77,10 @@ def match_regions(near: Mask, residual: Residual, noise: float, *, holes: bool) 
     others = (regions.area >= _LEAST_AREA) & ~main & (holes | (contact > 0))
     if not others.any():
         return regions.paint(main)
-    core = erode_cross(np.pad(near, 1))
+    # corners count in small regions, which would have nothing left
+    core = ~dilate(~near) | erode_cross(np.pad(near, 1)) & regions.paint(
+        regions.area <= _SMALL_HOLE
+    )
     thick = regions.sums(core)
     count = np.maximum(thick, 1)
     deviation = regions.sums(residual.deviation * core) / count
