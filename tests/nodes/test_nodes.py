@@ -157,7 +157,7 @@ def test_existing_alpha_limits_a_binary_mask_too():
     source[:, :4, -4:, 3] = 0
     image, mask, _ = REMOVE.execute(source, Layers(), hard_edge=True)
     assert mask.max() == image[..., 3].max() == np.float32(0.6)
-    (filled,) = MASK.execute(source, Layers(), fill_holes=True)
+    (filled,) = MASK.execute(source, Layers(), fill_holes=1.0)
     assert filled[0, :4, -4:].max() == 0
 
 
