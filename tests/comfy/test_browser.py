@@ -812,6 +812,245 @@ def test_colours_in_other_words_stay_what_they_are(page, colour, shown):
     page.shoot(f"colour-{colour}")
 
 
+# -- marks for SAM -----------------------------------------------------------------------
+
+
+def sam_prompt(points: str = "", **inputs: Any) -> dict[str, Any]:
+    return {
+        "1": node("LoadImage", (0, 0), image=DRAWN[0]),
+        "2": node("RemBGSAMPrompt", (340, 0), image=["1", 0], points=points, **inputs),
+    }
+
+
+class Marks:
+    """The picture of a RemBG SAM Prompt node, and what is marked on it."""
+
+    def __init__(self, page: Page, node: str = "2"):
+        if not page.has_panel:
+            pytest.skip("no DOM widgets in this look")
+        self.page, self.node = page, node
+        self.root = page.tab.locator(".rembg-sessions-marks:visible").first
+        self.frame = self.root.locator(".rembg-sessions-picture")
+
+    def wait(self) -> None:
+        self.frame.wait_for(timeout=PATIENCE)
+        self.page.tab.wait_for_timeout(300)
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place on the screen of a place in the picture, 0..1."""
+        box = self.frame.bounding_box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def click(self, x: float, y: float, button: str = "left") -> None:
+        self.page.tab.mouse.click(*self.at(x, y), button=button)
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        mouse = self.page.tab.mouse
+        mouse.move(*self.at(*places[0]))
+        mouse.down()
+        for place in places[1:]:
+            mouse.move(*self.at(*place), steps=4)
+        mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.tab.keyboard.press(key)
+
+    def choose(self, name: str) -> None:
+        self.root.get_by_role("button", name=name).click()
+
+    def saved(self) -> list[Any]:
+        """What would be run, short: [x, y, label] of points, [x0, y0, x1, y1] of boxes."""
+        text = self.page.saved()[self.node]["inputs"]["points"]
+        marks = json.loads(text) if text else []
+        return [mark["data"] + ([mark["label"]] if "label" in mark else []) for mark in marks]
+
+    def shown(self) -> list[str]:
+        """The points that are seen: what of, and where in percent."""
+        return self.root.locator("[data-mark][data-label]").evaluate_all(
+            """marks => marks.map(({dataset, style}) =>
+              `${dataset.label} ${parseInt(style.left)} ${parseInt(style.top)}`)"""
+        )
+
+    def text(self) -> str:
+        return self.root.locator("[aria-live]").inner_text()
+
+
+@pytest.fixture
+def marks(page: Page) -> Marks:
+    page.open(sam_prompt())
+    marks = Marks(page)
+    marks.wait()  # Load Image's picture is there before any run
+    return marks
+
+
+def near(found: list[Any], wanted: list[Any]) -> bool:
+    """Whether marks are the same but for one pixel: the screen's are not the picture's."""
+    return [len(mark) for mark in found] == [len(mark) for mark in wanted] and all(
+        abs(one - other) <= 1
+        for mark, want in zip(found, wanted, strict=True)
+        for one, other in zip(mark, want, strict=True)
+    )
+
+
+def test_sam_marks_are_set_by_mouse(page, marks):
+    assert "Nothing marked: the centre." in marks.text()
+    marks.click(0.25, 0.5)
+    marks.click(0.75, 0.25, "right")
+    assert near(marks.saved(), [[75, 100, 1], [225, 50, 0]])
+    marks.drag((0.1, 0.2), (0.5, 0.5), (0.9, 0.8))
+    assert near(marks.saved(), [[75, 100, 1], [225, 50, 0], [30, 40, 270, 160]])
+    assert "1 subject point, 1 background point, 1 box." in marks.text()
+    page.shoot("sam-marks")
+    marks.drag((0.3, 0.1), (0.05, 0.9))  # another box takes its place, from whatever corner
+    assert near(marks.saved()[2:], [[15, 20, 90, 180]])
+    marks.drag((0.25, 0.5), (0.5, 0.5))  # moved
+    assert near(marks.saved()[:1], [[150, 100, 1]])
+    marks.click(0.5, 0.5)  # removed
+    assert near(marks.saved(), [[225, 50, 0], [15, 20, 90, 180]])
+    marks.root.get_by_title("Remove the box").click()
+    assert near(marks.saved(), [[225, 50, 0]])
+    marks.choose("Undo")
+    marks.choose("Undo")
+    assert near(marks.saved(), [[150, 100, 1], [225, 50, 0], [15, 20, 90, 180]])
+    marks.choose("Clear")
+    assert marks.saved() == []
+    marks.choose("Background")  # for those without a right button
+    marks.click(0.5, 0.5)
+    assert near(marks.saved(), [[150, 100, 0]])
+    assert page.js("app.graph.getNodeById(2).pos[0]") == 340, "the node does not move along"
+
+
+def test_sam_marks_are_set_by_keys(page, marks):
+    marks.root.get_by_role("button", name="Subject").focus()
+    marks.press("Tab", "Tab")  # Undo and Clear rest while nothing is marked
+    if not marks.frame.evaluate("frame => frame === document.activeElement"):
+        marks.press("Shift+Tab")
+    assert marks.frame.evaluate("frame => frame === document.activeElement")
+    assert "Space = subject" in marks.text()
+    marks.press("ArrowRight", "ArrowUp", "Shift+ArrowUp", "Space")  # 6 pixels and 1
+    assert marks.saved() == [[156, 93, 1]]
+    marks.press("ArrowDown", "ArrowDown", "Enter", "ArrowLeft", "b")
+    assert marks.saved() == [[156, 93, 1], [156, 105, 1], [150, 105, 0]]
+    marks.press("r", "ArrowLeft", "ArrowUp")
+    page.shoot("sam-keys")
+    marks.press("r")
+    assert marks.saved()[3:] == [[144, 99, 150, 105]]
+    marks.press("ArrowRight", "ArrowRight", "ArrowUp", "Delete")  # the nearest
+    assert marks.saved() == [[156, 105, 1], [150, 105, 0], [144, 99, 150, 105]]
+    marks.press("Control+z", "Control+z")
+    assert marks.saved() == [[156, 93, 1], [156, 105, 1], [150, 105, 0]]
+    assert marks.frame.evaluate("frame => frame === document.activeElement")
+    assert page.js("app.graph.nodes.length") == 2, "Delete is the picture's, not the graph's"
+    marks.press("Tab")
+    assert "Arrow keys" not in marks.text()
+
+
+def test_sam_marks_are_saved_and_run(page, marks):
+    marks.click(0.25, 0.5)
+    marks.click(0.75, 0.25, "right")
+    before = marks.saved()
+    entry = page.run()
+    assert succeeded(entry), entry["status"]["messages"]
+    assert page.texts("2") == ["1 subject point, 1 background point."]
+    (told,) = entry["outputs"]["2"]["sam_prompt"]
+    assert (told["picture"]["width"], told["picture"]["height"]) == (300, 200)
+    assert told["marks"] == told["notes"] == []
+    page.js("async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+    page.tab.wait_for_timeout(1000)
+    again = Marks(page)
+    again.wait()
+    assert again.saved() == before
+    assert again.shown() == ["1 25 50", "0 75 25"]
+    values = page.js("app.graph.getNodeById(2).serialize().widgets_values")
+    assert [len(values), json.loads(values[0])[0]["data"]] == [1, before[0][:2]]
+
+
+def test_sam_marks_outlive_a_reload_of_the_page(page, marks, server):
+    marks.click(0.25, 0.5)
+    page.tab.wait_for_timeout(1500)  # until the page has kept its draft
+    page.tab.reload()
+    page.tab.wait_for_function(
+        "!!(window.app?.graph?.getNodeById?.(2))", timeout=3 * PATIENCE
+    )
+    again = Marks(page)
+    again.wait()
+    assert near(again.saved(), [[75, 100, 1]])
+    assert again.shown() == ["1 25 50"]
+
+
+def test_sam_marks_of_other_nodes_are_shown(page):
+    page.open(
+        sam_prompt()
+        | {
+            "3": node("PrimitiveString", (0, 400), value='[{"x": 60, "y": 50}]'),
+            "2": node("RemBGSAMPrompt", (340, 0), image=["1", 0], coordinates=["3", 0]),
+        }
+    )
+    marks = Marks(page)
+    marks.wait()
+    assert succeeded(page.run())
+    given = marks.root.locator("[data-label]:not([data-mark]):not(button)")
+    given.wait_for(timeout=PATIENCE)
+    assert given.get_attribute("data-label") == "1"
+    assert "20%" in given.get_attribute("style")
+    page.shoot("sam-given")
+
+
+def test_sam_picture_of_any_node_is_shown_after_a_run(page):
+    page.open(
+        sam_prompt('[{"type": "point", "label": 1, "data": [75, 100]}]')
+        | {
+            "3": node("ImageScale", (0, 400), image=["1", 0], **SCALE),
+            "2": node("RemBGSAMPrompt", (340, 0), image=["3", 0]),
+        }
+    )
+    marks = Marks(page)
+    marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
+    page.shoot("sam-waiting")
+    assert succeeded(page.run())
+    marks.wait()
+    page.shoot("sam-after-run")
+    marks.click(0.5, 0.25)  # in pixels of the picture, not of the small one that is shown
+    assert near(marks.saved(), [[1500, 250, 1]])
+
+
+SCALE = {"upscale_method": "bilinear", "width": 3000, "height": 1000, "crop": "disabled"}
+
+
+def test_sam_picture_changes_with_the_file(page, marks):
+    marks.click(0.5, 0.5)
+    other = "folder/other size.png"
+    (page.server.base / "input" / "folder").mkdir(exist_ok=True)
+    draw(1).resize((120, 160)).save(page.server.base / "input" / other)
+    page.js(
+        """value => {
+          app.graph.getNodeById(1).widgets.find(({name}) => name === "image").value = value
+        }""",
+        other,
+    )
+    marks.root.get_by_text("Marks lie outside this picture, which is 120×160").wait_for(
+        timeout=PATIENCE
+    )
+    box = marks.frame.bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(120 / 160, rel=0.02)
+    page.shoot("sam-other-file")
+
+
+def test_sam_marks_stay_a_text_where_there_is_no_picture(page):
+    text = '[{"type": "point", "label": 1, "data": [75, 100]}]'
+    page.open(sam_prompt(text))
+    assert page.saved()["2"]["inputs"]["points"] == text
+    if page.has_panel:
+        return
+    box = page.tab.locator("textarea:visible").first
+    assert box.input_value() == text
+    box.fill(text.replace("75", "80"))
+    page.tab.wait_for_timeout(300)
+    page.shoot("sam-text")
+    assert "80" in page.saved()["2"]["inputs"]["points"]
+
+
 # -- errors ------------------------------------------------------------------------------
 
 

@@ -1,0 +1,188 @@
+// The picture of RemBG SAM Prompt: in place of its text box, and of the same value.
+
+import { api } from "../../../scripts/api.js";
+import { app } from "../../../scripts/app.js";
+import { makeMarks } from "./picture_marks.js";
+
+const NODE = "RemBGSAMPrompt";
+const WIDGET = "REMBG_SAM_MARKS";
+const [WIDTH, HEIGHT] = [400, 520]; // of a new node, at least
+const PICTURE_HEIGHT = 320; // of the widget, at least
+const LOOK_EVERY = 500; // milliseconds
+const LOADERS = ["LoadImage", "LoadImageOutput"];
+const BYPASSED = 4;
+const SUBGRAPH_INPUT = -10; // what the nodes of a subgraph take its inputs for
+const FARTHEST = 50; // links that are followed
+
+// -- where the picture comes from --------------------------------------------------------
+
+/** The node and its output at the other end of a link. */
+function originOf(graph, linkId) {
+  const link = graph.links?.get?.(linkId) ?? graph.links?.[linkId];
+  if (!link) return undefined;
+  if (Number(link.origin_id) !== SUBGRAPH_INPUT) {
+    return { node: graph.getNodeById(link.origin_id), slot: link.origin_slot };
+  }
+  const root = graph.rootGraph ?? app.graph;
+  const graphs = [root, ...(root.subgraphs?.values() ?? [])];
+  const host = graphs.flatMap(({ nodes }) => nodes).find(({ subgraph }) => subgraph === graph);
+  return host && originAt(host, link.origin_slot);
+}
+
+function originAt(node, slot) {
+  const link = node.inputs?.[slot]?.link;
+  return link == null ? undefined : originOf(node.graph, link);
+}
+
+/** What a node only hands on: through subgraphs, reroutes, and what is bypassed. */
+function behind({ node, slot }) {
+  if (node.subgraph) {
+    const link = node.subgraph.outputs?.[slot]?.linkIds?.[0];
+    return link == null ? undefined : originOf(node.subgraph, link);
+  }
+  if (node.isVirtualNode) return originAt(node, 0);
+  if (node.mode !== BYPASSED) return undefined;
+  return originAt(node, node.inputs?.findIndex(({ type }) => type === "IMAGE") ?? -1);
+}
+
+/** The file of the Load Image node that an input's picture comes from; undefined for others. */
+function findFile(node, name) {
+  const slot = node.inputs?.findIndex((input) => input.name === name);
+  let origin = originAt(node, slot);
+  for (let i = 0; origin?.node && i < FARTHEST; i++) {
+    const next = behind(origin);
+    if (!next) break;
+    origin = next;
+  }
+  if (!origin?.node || origin.slot !== 0 || !LOADERS.includes(origin.node.comfyClass)) {
+    return undefined;
+  }
+  const value = origin.node.widgets?.find((widget) => widget.name === "image")?.value;
+  if (typeof value !== "string" || !value) return undefined;
+  // "folder/name.png [output]"
+  const [, path, type] = value.match(/^(.*?)(?: \[(input|output|temp)\])?$/);
+  const at = path.lastIndexOf("/");
+  return {
+    filename: path.slice(at + 1),
+    subfolder: path.slice(0, Math.max(at, 0)),
+    type: type ?? (origin.node.comfyClass === "LoadImageOutput" ? "output" : "input"),
+  };
+}
+
+/** A picture to show: of {filename, subfolder, type}, and its size where that is not the file's. */
+function pictureOf({ filename, subfolder, type, width, height }) {
+  const query = new URLSearchParams({ filename, subfolder, type });
+  return { url: api.apiURL(`/view?${query}`), width, height };
+}
+
+/** What the last run of a node told the page. */
+function lastOutput(node) {
+  const outputs = app.nodeOutputs ?? {};
+  const output = outputs[`${node.graph?.id}:${node.id}`] ?? outputs[node.id];
+  return output?.sam_prompt?.[0];
+}
+
+// -- the widget --------------------------------------------------------------------------
+
+/** Whether Vue nodes show DOM widgets; older ones leave them out, but show text boxes. */
+function showsElements() {
+  const [major, minor] = (window.__COMFYUI_FRONTEND_VERSION__ ?? "0.0").split(".").map(Number);
+  return major > 1 || (major === 1 && minor >= 40);
+}
+
+/** Call a function after one of an object's own callbacks. */
+function after(object, name, then) {
+  const before = object[name];
+  object[name] = function (...given) {
+    const result = before?.apply(this, given);
+    then();
+    return result;
+  };
+}
+
+/** Let the page know of a change, for its own undo and the mark of unsaved workflows. */
+function noteChange() {
+  const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;
+  (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
+}
+
+/** The wheel and the middle button move the canvas, as everywhere. */
+function leaveCanvasTo(root) {
+  root.addEventListener("wheel", (event) => {
+    if (LiteGraph.vueNodesMode) return; // they do it themselves
+    event.preventDefault();
+    app.canvas.processMouseWheel(event);
+  });
+  root.addEventListener("pointerdown", (event) => {
+    if (event.button === 1) app.canvas.processMouseDown(event);
+  });
+  root.addEventListener("pointermove", (event) => {
+    if (event.buttons & 4) app.canvas.processMouseMove(event);
+  });
+  root.addEventListener("pointerup", (event) => {
+    if (event.button === 1) app.canvas.processMouseUp(event);
+  });
+}
+
+function makeWidget(node, name) {
+  const broken = new Set(); // addresses that the browser cannot show
+  const editor = makeMarks({
+    changed: noteChange,
+    failed: (url) => {
+      broken.add(url);
+      look();
+    },
+  });
+  let told;
+
+  function look() {
+    const output = lastOutput(node);
+    const file = findFile(node, "image");
+    const pictures = [file, output?.picture].filter(Boolean).map(pictureOf);
+    const linked = node.inputs?.some((input) => input.name === "image" && input.link != null);
+    const why = linked
+      ? "The picture is shown here after a run."
+      : "Connect an image. One of Load Image is shown at once, any other after a run.";
+    editor.show(
+      linked ? pictures.find(({ url }) => !broken.has(url)) : undefined,
+      why,
+    );
+    if (output === told) return;
+    told = output;
+    editor.tell(output?.marks ?? [], output?.notes ?? []);
+  }
+
+  const type = showsElements() ? WIDGET : "customtext";
+  const widget = node.addDOMWidget(name, type, editor.root, {
+    getValue: editor.read,
+    setValue: editor.write,
+    getMinHeight: () => PICTURE_HEIGHT,
+    hideOnZoom: false,
+  });
+  widget.callback = editor.write; // a text box in its place
+  leaveCanvasTo(editor.root);
+
+  // looked for again and again: nothing tells of a file that is chosen behind a subgraph
+  let timer;
+  after(node, "onAdded", () => {
+    timer ??= setInterval(look, LOOK_EVERY);
+    look();
+  });
+  after(node, "onRemoved", () => {
+    clearInterval(timer);
+    timer = undefined;
+  });
+  return { widget, minWidth: WIDTH, minHeight: HEIGHT };
+}
+
+app.registerExtension({
+  name: "rembg-sessions.sam-prompt",
+
+  getCustomWidgets: () => ({ [WIDGET]: makeWidget }),
+
+  beforeRegisterNodeDef(_nodeType, nodeData) {
+    if (nodeData.name !== NODE) return;
+    const options = nodeData.input.required?.points?.[1];
+    if (options) options.widgetType = WIDGET;
+  },
+});
