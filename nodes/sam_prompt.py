@@ -117,11 +117,11 @@ class RemBGSAMPrompt:
     ) -> dict[str, Any]:
         image = convert.check_image(image)
         size_hw = (image.shape[1], image.shape[2])
-        notes: list[str] = []
+        warnings: list[str] = []
         drawn = _drawn(points, size_hw)
         others = {
-            "bounding_box": _boxes(bounding_box, size_hw, notes.append),
-            "mask": [] if mask is None else _painted(mask, len(image), size_hw, notes.append),
+            "bounding_box": _boxes(bounding_box, size_hw, warnings.append),
+            "mask": [] if mask is None else _painted(mask, len(image), size_hw, warnings.append),
             "coordinates": _points("coordinates", coordinates, 1, size_hw),
             "negative_coordinates": _points(
                 "negative_coordinates", negative_coordinates, 0, size_hw
@@ -129,17 +129,17 @@ class RemBGSAMPrompt:
         }
         _check_one_box({"points": drawn, **others})
         given = [mark for marks in others.values() for mark in marks]
+        notes = [f"From other nodes: {_count(given)}."] if given else []
         if not drawn and not given:
             given = check_prompt(None, size_hw)
-            notes.append("Nothing is marked: the centre of the picture is used.")
+            warnings.append("Nothing is marked: the centre of the picture is used.")
         marks = [*drawn, *given]
         if all(mark.get("label") == 0 for mark in marks):
-            notes.append("Only background is marked: add a point on the subject, or a box.")
-        for note in notes:
-            _log.warning(note)
-        host.show_text(" ".join([f"{_count(marks)}.", *notes]))
+            warnings.append("Only background is marked: add a point on the subject, or a box.")
+        for warning in warnings:
+            _log.warning(warning)
         return {
-            "ui": {"sam_prompt": [_shown(image[0], given, notes)]},
+            "ui": {"sam_prompt": [_shown(image[0], given, notes + warnings)]},
             "result": (json.dumps([_tidy(mark) for mark in marks]),),
         }
 

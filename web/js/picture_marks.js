@@ -63,6 +63,7 @@ export function makeMarks({ changed, failed }) {
   let size; // its width and height, once they are known
   let label = 1; // of a plain click
   let cursor; // where keys set marks
+  let last; // where the mouse, or the cursor, was last
   let corner; // of the box that keys draw
   let pressed; // the pointer's way
   let said = ""; // what was done last, for those who listen
@@ -86,7 +87,12 @@ export function makeMarks({ changed, failed }) {
   );
   image.draggable = false;
   const layer = element("div", "position: absolute; inset: 0; pointer-events: none;");
-  const frame = element("div", "position: relative; cursor: crosshair;", image, layer);
+  const frame = element(
+    "div",
+    "position: relative; cursor: crosshair; outline: none; outline-offset: -2px;",
+    image,
+    layer,
+  );
   frame.tabIndex = 0;
   frame.setAttribute("role", "application");
   frame.setAttribute("aria-label", `Picture to mark. ${KEYS}`);
@@ -182,7 +188,7 @@ export function makeMarks({ changed, failed }) {
       `position: absolute; left: ${percent(x, size[0])}; top: ${percent(y, size[1])};` +
         "width: 16px; height: 16px; margin: -10px; border-radius: 50%; border: 2px solid #fff;" +
         `background: ${colour}; color: #fff; box-shadow: 0 0 3px #000;` +
-        "font: bold 14px/16px sans-serif; text-align: center;",
+        "font: bold 14px/15px sans-serif; text-align: center;",
       sign,
     );
     if (index === undefined) {
@@ -323,6 +329,7 @@ export function makeMarks({ changed, failed }) {
     if (event.pointerId !== pressed?.pointer) return;
     const { mark, from, box, to, drags, label } = pressed;
     pressed = undefined;
+    last = to ?? place(event);
     if (box) setBox(box);
     else if (to) {
       const moved = marks.map((each, i) => (i === mark ? { ...each, data: to } : each));
@@ -348,9 +355,15 @@ export function makeMarks({ changed, failed }) {
 
   const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+  /** Where the mouse was last, or in the centre. */
+  function startCursor() {
+    cursor ??= last ?? size.map((side) => Math.round(side / 2));
+  }
+
   function move([x, y], fine) {
     const step = fine ? 1 : Math.max(1, Math.round(Math.max(...size) / STEPS));
     cursor = [clamp(cursor[0] + step * x, 0, size[0]), clamp(cursor[1] + step * y, 0, size[1])];
+    last = cursor;
     said = `${cursor.join(", ")}.`;
   }
 
@@ -377,7 +390,7 @@ export function makeMarks({ changed, failed }) {
     const command = event.ctrlKey || event.metaKey;
     const undoes = command && !event.shiftKey && event.key.toLowerCase() === "z";
     if ((command && !undoes) || event.altKey || !size) return;
-    cursor ??= size.map((side) => Math.round(side / 2));
+    startCursor();
     if (undoes) undo();
     else if (!act(event)) return;
     event.preventDefault(); // nor does the page remove the node, or undo what came before
@@ -386,9 +399,9 @@ export function makeMarks({ changed, failed }) {
   });
 
   frame.addEventListener("focus", () => {
-    frame.style.outline = "2px solid #ffd33d";
     if (pressed || !size) return;
-    cursor ??= size.map((side) => Math.round(side / 2));
+    frame.style.outline = "2px solid #ffd33d";
+    startCursor();
     said = "";
     draw();
   });
@@ -403,6 +416,7 @@ export function makeMarks({ changed, failed }) {
 
   image.addEventListener("load", () => {
     size = [picture.width || image.naturalWidth, picture.height || image.naturalHeight];
+    cursor = last = corner = undefined;
     draw();
   });
   image.addEventListener("error", () => failed(picture.url));
@@ -416,7 +430,7 @@ export function makeMarks({ changed, failed }) {
       return; // until it is here, the last one stays
     }
     image.removeAttribute("src");
-    size = cursor = corner = undefined;
+    size = cursor = last = corner = undefined;
     draw();
   }
 
