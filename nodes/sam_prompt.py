@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -216,13 +217,10 @@ def _box(entry: Any, size_hw: Size, note: Callable[[str], None]) -> Mark:
     height, width = size_hw
     sides = ("x", "y", "width", "height")
     values = [entry.get(side) for side in sides] if isinstance(entry, dict) else []
-    # a bool is an int, too, and NaN equals nothing
-    if not values or not all(
-        isinstance(value, (int, float)) and abs(value) < float("inf") and value is not True
-        for value in values
-    ):
+    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    if len(numbers) < len(sides) or not all(map(math.isfinite, numbers)):
         raise OptionError(f"bounding_box is {short(entry)}. It must be in pixels, like {_BOX}.")
-    x, y, wide, tall = values
+    x, y, wide, tall = numbers
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + wide, width), min(y + tall, height)
     if left >= right or top >= bottom:

@@ -1068,6 +1068,17 @@ def test_sam_picture_is_found_through_other_nodes(page):
         )
         Marks(page).wait()
         page.shoot(f"sam-subgraph-{inside}")
+        if inside == 1:  # its file is chosen on the subgraph's node
+            Image.new("RGB", (50, 100)).save(page.server.base / "input" / "tall.png")
+            page.js(
+                """() => {
+                  const host = app.graph.nodes.find(({subgraph}) => subgraph)
+                  host.widgets.find(({name}) => name === "image").value = "tall.png"
+                }"""
+            )
+            page.tab.wait_for_timeout(1500)
+            box = Marks(page).frame.bounding_box()
+            assert box["width"] / box["height"] == pytest.approx(0.5, rel=0.02)
     marks = Marks(page)
     marks.click(0.5, 0.5)
     (prompt,) = [

@@ -16,39 +16,52 @@ const FARTHEST = 50; // links that are followed
 
 // -- where the picture comes from --------------------------------------------------------
 
-/** The node and its output at the other end of a link. */
-function originOf(graph, linkId) {
-  const link = graph.links?.get?.(linkId) ?? graph.links?.[linkId];
-  if (!link) return undefined;
-  if (Number(link.origin_id) !== SUBGRAPH_INPUT) {
-    return { node: graph.getNodeById(link.origin_id), slot: link.origin_slot };
-  }
+const linkOf = (graph, id) => graph.links?.get?.(id) ?? graph.links?.[id];
+
+/** The node of a subgraph: the one that the way led through, or the first. */
+function hostOf(graph, known) {
+  if (known?.subgraph === graph) return known;
   const root = graph.rootGraph ?? app.graph;
   const graphs = [root, ...(root.subgraphs?.values() ?? [])];
-  const host = graphs.flatMap(({ nodes }) => nodes).find(({ subgraph }) => subgraph === graph);
-  return host && originAt(host, link.origin_slot);
+  return graphs.flatMap(({ nodes }) => nodes).find(({ subgraph }) => subgraph === graph);
 }
 
-function originAt(node, slot) {
-  const link = node.inputs?.[slot]?.link;
-  return link == null ? undefined : originOf(node.graph, link);
+/** The node and its output at the other end of a link; `host` is the subgraph's that it is in. */
+function originOf(graph, id, host) {
+  const link = id == null ? undefined : linkOf(graph, id);
+  if (!link) return undefined;
+  if (Number(link.origin_id) !== SUBGRAPH_INPUT) {
+    return { node: graph.getNodeById(link.origin_id), slot: link.origin_slot, host };
+  }
+  const outer = hostOf(graph, host);
+  return outer && originOf(outer.graph, outer.inputs?.[link.origin_slot]?.link);
 }
 
 /** What a node only hands on: through subgraphs, reroutes, and what is bypassed. */
-function behind({ node, slot }) {
-  if (node.subgraph) {
-    const link = node.subgraph.outputs?.[slot]?.linkIds?.[0];
-    return link == null ? undefined : originOf(node.subgraph, link);
-  }
-  if (node.isVirtualNode) return originAt(node, 0);
-  if (node.mode !== BYPASSED) return undefined;
-  return originAt(node, node.inputs?.findIndex(({ type }) => type === "IMAGE") ?? -1);
+function behind({ node, slot, host }) {
+  if (node.subgraph) return originOf(node.subgraph, node.subgraph.outputs?.[slot]?.linkIds?.[0], node);
+  if (!node.isVirtualNode && node.mode !== BYPASSED) return undefined;
+  const input = node.isVirtualNode ? node.inputs?.[0] : node.inputs?.find(isImage);
+  return originOf(node.graph, input?.link, host);
+}
+
+const isImage = ({ type }) => type === "IMAGE";
+const named = (name) => (each) => each.name === name;
+
+/** The file that a Load Image node opens; it may be chosen on the subgraph that holds the node. */
+function chosenFile({ node, host }) {
+  const input = node.inputs?.find(named("image"));
+  if (input?.link == null) return node.widgets?.find(named("image"))?.value;
+  const link = linkOf(node.graph, input.link);
+  if (Number(link?.origin_id) !== SUBGRAPH_INPUT) return undefined;
+  const outer = hostOf(node.graph, host);
+  const handed = outer?.inputs?.[link.origin_slot];
+  return handed?.link == null ? outer?.widgets?.find(named(handed?.name))?.value : undefined;
 }
 
 /** The file of the Load Image node that an input's picture comes from; undefined for others. */
 function findFile(node, name) {
-  const slot = node.inputs?.findIndex((input) => input.name === name);
-  let origin = originAt(node, slot);
+  let origin = originOf(node.graph, node.inputs?.find(named(name))?.link);
   for (let i = 0; origin?.node && i < FARTHEST; i++) {
     const next = behind(origin);
     if (!next) break;
@@ -57,10 +70,10 @@ function findFile(node, name) {
   if (!origin?.node || origin.slot !== 0 || !LOADERS.includes(origin.node.comfyClass)) {
     return undefined;
   }
-  const value = origin.node.widgets?.find((widget) => widget.name === "image")?.value;
+  const value = chosenFile(origin);
   if (typeof value !== "string" || !value) return undefined;
   // "folder/name.png [output]"
-  const [, path, type] = value.match(/^(.*?)(?: \[(input|output|temp)\])?$/);
+  const [, path, type] = value.match(/^(.*?)(?: \[(input|output|temp)\])?$/s);
   const at = path.lastIndexOf("/");
   return {
     filename: path.slice(at + 1),
