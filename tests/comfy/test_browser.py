@@ -857,6 +857,9 @@ class Marks:
         for key in keys:
             self.page.tab.keyboard.press(key)
 
+    def has_focus(self) -> bool:
+        return self.frame.evaluate("frame => frame.contains(document.activeElement)")
+
     def choose(self, name: str) -> None:
         self.root.get_by_role("button", name=name).click()
 
@@ -925,9 +928,7 @@ def test_sam_marks_are_set_by_mouse(page, marks):
 def test_sam_marks_are_set_by_keys(page, marks):
     marks.root.get_by_role("button", name="Subject").focus()
     marks.press("Tab", "Tab")  # Undo and Clear rest while nothing is marked
-    if not marks.frame.evaluate("frame => frame === document.activeElement"):
-        marks.press("Shift+Tab")
-    assert marks.frame.evaluate("frame => frame === document.activeElement")
+    assert marks.has_focus()
     assert "Space = subject" in marks.text()
     marks.press("ArrowRight", "ArrowUp", "Shift+ArrowUp", "Space")  # 6 pixels and 1
     assert marks.saved() == [[156, 93, 1]]
@@ -941,7 +942,7 @@ def test_sam_marks_are_set_by_keys(page, marks):
     assert marks.saved() == [[156, 105, 1], [150, 105, 0], [144, 99, 150, 105]]
     marks.press("Control+z", "Control+z")
     assert marks.saved() == [[156, 93, 1], [156, 105, 1], [150, 105, 0]]
-    assert marks.frame.evaluate("frame => frame === document.activeElement")
+    assert marks.has_focus()
     assert page.js("app.graph.nodes.length") == 2, "Delete is the picture's, not the graph's"
     marks.press("Tab")
     assert "Arrow keys" not in marks.text()
@@ -1058,14 +1059,12 @@ def test_sam_picture_is_found_through_other_nodes(page):
     for inside in (1, 2):
         page.open(sam_prompt())
         page.js(
-            """id => {
-              const {subgraph} = app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]))
-              if (id === 2) app.canvas.setGraph(subgraph)
-              app.canvas.ds.offset = [200, 200]
-              app.canvas.setDirty(true, true)
-            }""",
-            inside,
+            "id => void app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]))", inside
         )
+        page.tab.wait_for_timeout(500)
+        if inside == 2:
+            page.js("void app.canvas.setGraph([...app.graph.subgraphs.values()].at(-1))")
+        page.js("() => { app.canvas.ds.offset = [200, 200]; app.canvas.setDirty(true, true) }")
         Marks(page).wait()
         page.shoot(f"sam-subgraph-{inside}")
         if inside == 1:  # its file is chosen on the subgraph's node
@@ -1081,6 +1080,7 @@ def test_sam_picture_is_found_through_other_nodes(page):
             assert box["width"] / box["height"] == pytest.approx(0.5, rel=0.02)
     marks = Marks(page)
     marks.click(0.5, 0.5)
+    page.shoot("sam-subgraph-marked")
     (prompt,) = [
         entry for entry in page.saved().values() if entry["class_type"] == "RemBGSAMPrompt"
     ]

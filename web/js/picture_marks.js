@@ -87,17 +87,21 @@ export function makeMarks({ changed, failed }) {
   );
   image.draggable = false;
   const layer = element("div", "position: absolute; inset: 0; pointer-events: none;");
+  // an input, and not the frame itself: the page keeps its own Ctrl+Z from inputs alone
+  const keys = element(
+    "input",
+    "position: absolute; inset: 0; width: 100%; height: 100%; opacity: 0; pointer-events: none;",
+  );
+  keys.readOnly = true;
+  keys.setAttribute("aria-label", `Picture to mark. ${KEYS}`);
   const frame = element(
     "div",
-    "position: relative; cursor: crosshair; outline: none; outline-offset: -2px;",
+    "position: relative; cursor: crosshair; outline-offset: -2px;",
     image,
+    keys,
     layer,
   );
-  frame.tabIndex = 0;
-  frame.setAttribute("role", "application");
-  frame.setAttribute("aria-label", `Picture to mark. ${KEYS}`);
   frame.className = "rembg-sessions-picture";
-  frame.type = "textarea"; // the page leaves Ctrl+Z to what has a history of its own
   const empty = element("div", "padding: 0 12px; text-align: center;");
   const area = element(
     "div",
@@ -304,7 +308,7 @@ export function makeMarks({ changed, failed }) {
       label: event.button === 2 || event.ctrlKey ? 0 : label,
     };
     frame.setPointerCapture(event.pointerId);
-    frame.focus({ preventScroll: true });
+    keys.focus({ preventScroll: true });
     cursor = corner = undefined;
     draw();
   });
@@ -386,7 +390,7 @@ export function makeMarks({ changed, failed }) {
     return true;
   }
 
-  frame.addEventListener("keydown", (event) => {
+  keys.addEventListener("keydown", (event) => {
     const command = event.ctrlKey || event.metaKey;
     const undoes = command && !event.shiftKey && event.key.toLowerCase() === "z";
     if ((command && !undoes) || event.altKey || !size) return;
@@ -398,7 +402,7 @@ export function makeMarks({ changed, failed }) {
     draw();
   });
 
-  frame.addEventListener("focus", () => {
+  keys.addEventListener("focus", () => {
     if (pressed || !size) return;
     frame.style.outline = "2px solid #ffd33d";
     startCursor();
@@ -406,7 +410,7 @@ export function makeMarks({ changed, failed }) {
     draw();
   });
 
-  frame.addEventListener("blur", () => {
+  keys.addEventListener("blur", () => {
     frame.style.outline = "none";
     cursor = corner = undefined;
     draw();
