@@ -1036,8 +1036,6 @@ def test_sam_picture_changes_with_the_file(page, marks):
 
 def test_sam_picture_is_found_through_other_nodes(page):
     """Through a reroute, what is bypassed, and out of and into a subgraph."""
-    if not page.at_least("1.40"):
-        pytest.skip("older pages make subgraphs in another way")
     page.open(
         sam_prompt(image=["3", 0]) | {"3": node("ImageInvert", (0, 400), image=["1", 0])}
     )
@@ -1067,12 +1065,14 @@ def test_sam_picture_is_found_through_other_nodes(page):
         page.js("() => { app.canvas.ds.offset = [200, 200]; app.canvas.setDirty(true, true) }")
         Marks(page).wait()
         page.shoot(f"sam-subgraph-{inside}")
-        if inside == 1:  # its file is chosen on the subgraph's node
+        if inside == 1:  # its file is chosen on the subgraph's node, where that has the widget
             Image.new("RGB", (50, 100)).save(page.server.base / "input" / "tall.png")
             page.js(
                 """() => {
                   const host = app.graph.nodes.find(({subgraph}) => subgraph)
-                  host.widgets.find(({name}) => name === "image").value = "tall.png"
+                  const [loader] = host.subgraph.nodes
+                  const widgets = [...host.widgets, ...loader.widgets]
+                  widgets.find(({name}) => name === "image").value = "tall.png"
                 }"""
             )
             page.tab.wait_for_timeout(1500)
