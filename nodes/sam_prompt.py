@@ -140,7 +140,10 @@ class RemBGSAMPrompt:
         for warning in warnings:
             _log.warning(warning)
         return {
-            "ui": {"sam_prompt": [_shown(image[0], given, notes + warnings)]},
+            "ui": {
+                "rembg_warnings": warnings,
+                "sam_prompt": [_shown(image[0], given, notes + warnings)],
+            },
             "result": (json.dumps([_tidy(mark) for mark in marks]),),
         }
 

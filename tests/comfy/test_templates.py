@@ -38,7 +38,7 @@ SHARED_SESSION = "Session shared with ComfyUI nodes"
 # What the templates set; everything else is as the nodes come.
 SET = {
     PORTRAIT: {"erode_size": 15, "preview": True},
-    SAM: {"model": "mobile-sam: general purpose, small", "sam_prompt": "the points"},
+    SAM: {"model": "mobile-sam: general purpose, small", "points": "the points"},
 }
 
 
@@ -370,7 +370,7 @@ class TestInComfyUI:
             inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
             for key, value in widget_values(node, info).items():
                 if value != inputs[key][1]["default"]:
-                    found[key] = "the points" if key == "sam_prompt" else value
+                    found[key] = "the points" if key == "points" else value
         assert found == SET.get(name, {})
 
     def test_the_page_finds_them(self, server):
@@ -409,7 +409,7 @@ class TestInComfyUI:
     def test_sam_points_pick_the_object(self, run, picture):
         (result,) = run(SAM)["picked"]
         assert_cut_out(result, picture)
-        (node,) = [node for node in load(SAM)["nodes"] if node["type"] == "RemBGRemove"]
+        (node,) = [node for node in load(SAM)["nodes"] if node["type"] == "RemBGSAMPrompt"]
         (marks,) = [
             json.loads(value)
             for value in node["widgets_values"]

@@ -27,6 +27,8 @@ def run(**inputs):
     """The marks that the node gives, and what it tells the page."""
     result = NODE.execute(**{"image": IMAGE, **inputs})
     (text,), (told,) = result["result"], result["ui"]["sam_prompt"]
+    warnings = [note for note in told["notes"] if not note.startswith("From other nodes: ")]
+    assert result["ui"]["rembg_warnings"] == warnings
     assert check_prompt(text, (H, W)) == json.loads(text), "the core reads it as it is"
     return json.loads(text), told
 

@@ -2,6 +2,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
+import { after } from "./node_info.js";
 import { makeMarks } from "./picture_marks.js";
 
 const NODE = "RemBGSAMPrompt";
@@ -101,16 +102,6 @@ function lastOutput(node) {
 function showsElements() {
   const [major, minor] = (window.__COMFYUI_FRONTEND_VERSION__ ?? "0.0").split(".").map(Number);
   return major > 1 || (major === 1 && minor >= 40);
-}
-
-/** Call a function after one of an object's own callbacks. */
-function after(object, name, then) {
-  const before = object[name];
-  object[name] = function (...given) {
-    const result = before?.apply(this, given);
-    then();
-    return result;
-  };
 }
 
 /** Let the page know of a change, for its own undo and the mark of unsaved workflows. */
