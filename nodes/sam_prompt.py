@@ -76,8 +76,8 @@ class RemBGSAMPrompt:
                     "BOUNDING_BOX",
                     {
                         "forceInput": True,
-                        "tooltip": "A box around the subject, from RemBG Frame Subject or ComfyUI's "
-                        "own nodes. SAM takes one box.",
+                        "tooltip": "A box around the subject, from RemBG Frame Subject or "
+                        "ComfyUI's own nodes. SAM takes one box.",
                     },
                 ),
                 "mask": (

@@ -21,9 +21,7 @@ _MOST_MARKS = 1000
 Mark = dict[str, Any]
 
 
-def check_prompt(
-    prompt: object, size_hw: tuple[int, int], name: str = "sam_prompt"
-) -> list[Mark]:
+def check_prompt(prompt: object, size_hw: tuple[int, int], name: str = "sam_prompt") -> list[Mark]:
     """Check the marks a user gave and bring them into one form.
 
     Parameters
@@ -58,8 +56,7 @@ def check_prompt(
             entries = json.loads(entries)
         except (ValueError, RecursionError) as error:
             raise OptionError(
-                f"{name} is not valid JSON ({error}): {short(prompt)}. Write it like "
-                f"{_EXAMPLE}."
+                f"{name} is not valid JSON ({error}): {short(prompt)}. Write it like {_EXAMPLE}."
             ) from error
     if not isinstance(entries, (list, tuple)):
         raise OptionError(

@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from comfy_server import (
     COMFYUI,
@@ -39,6 +39,7 @@ from comfy_server import (
 )
 from rembg_sessions.core.imaging.composite import parse_colour
 from rembg_sessions.core.registry.lookup import get_model
+from stand_ins import write_sam
 
 BROWSER = os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -180,9 +181,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # the nodes of other packs are missing here, to be swapped
     (base / "custom_nodes" / "ComfyUI_essentials").unlink(missing_ok=True)
     write_bad_networks(base / "models" / "rembg")
+    write_sam(*(base / "models" / "rembg" / file.file for file in get_model("mobile-sam").weights))
     photo = SHARED / "images" / "girl-1.jpg"
     picture = Image.open(photo) if photo.exists() else draw(0)
-    picture.save(base / "input" / "example.png")  # what the templates load
+    # what the templates load, as large as ComfyUI's own
+    ImageOps.fit(picture, (768, 768)).save(base / "input" / "example.png")
     (base / "user" / "default").mkdir(parents=True)
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS))
     return base
@@ -1092,9 +1095,7 @@ def test_sam_marks_outlive_a_reload_of_the_page(page, marks, server):
     marks.click(0.25, 0.5)
     page.tab.wait_for_timeout(1500)  # until the page has kept its draft
     page.tab.reload()
-    page.tab.wait_for_function(
-        "!!(window.app?.graph?.getNodeById?.(2))", timeout=3 * PATIENCE
-    )
+    page.tab.wait_for_function("!!(window.app?.graph?.getNodeById?.(2))", timeout=3 * PATIENCE)
     again = Marks(page)
     again.wait()
     assert near(again.saved(), [[75, 100, 1]])
@@ -1119,8 +1120,7 @@ def test_sam_marks_of_other_nodes_are_shown(page):
 
 def test_sam_picture_of_any_node_is_shown_after_a_run(page):
     page.open(
-        sam_prompt(image=["3", 0])
-        | {"3": node("ImageScale", (0, 400), image=["1", 0], **SCALE)}
+        sam_prompt(image=["3", 0]) | {"3": node("ImageScale", (0, 400), image=["1", 0], **SCALE)}
     )
     marks = Marks(page)
     marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
@@ -1157,9 +1157,7 @@ def test_sam_picture_changes_with_the_file(page, marks):
 
 def test_sam_picture_is_found_through_other_nodes(page):
     """Through a reroute, what is bypassed, and out of and into a subgraph."""
-    page.open(
-        sam_prompt(image=["3", 0]) | {"3": node("ImageInvert", (0, 400), image=["1", 0])}
-    )
+    page.open(sam_prompt(image=["3", 0]) | {"3": node("ImageInvert", (0, 400), image=["1", 0])})
     marks = Marks(page)
     marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
     page.js("app.graph.getNodeById(3).mode = 4")  # bypassed
@@ -1298,8 +1296,6 @@ def test_help_is_opened(page, name):
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_template_is_opened_and_run(page, name):
-    if "SAM" in name:
-        pytest.skip("there is no SAM network for this test")
     ((pack, names),) = page.server.get("/workflow_templates").items()
     assert name in names
     page.js(

@@ -191,7 +191,10 @@ def test_all_is_joined():
         ({"bounding_box": {**BOX, "x": 80}}, "of which nothing lies in the picture, which is 80"),
         ({"bounding_box": {**BOX, "width": 0}}, "of which nothing lies in the picture"),
         ({"bounding_box": [[BOX], []]}, "^bounding_box holds other boxes for each of 2 images"),
-        ({"bounding_box": [BOX, BOX]}, "^There are 2 boxes, of bounding_box; a SAM model takes one"),
+        (
+            {"bounding_box": [BOX, BOX]},
+            "^There are 2 boxes, of bounding_box; a SAM model",
+        ),
         (
             {"points": json.dumps([RECTANGLE]), "mask": torch.ones((1, H, W))},
             "^There are 2 boxes, of points and mask; a SAM model takes one. Keep one",
