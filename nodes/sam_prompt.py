@@ -66,8 +66,8 @@ class RemBGSAMPrompt:
                     {
                         "default": "",
                         "multiline": True,
-                        "tooltip": "The marks on the picture, as JSON in its own pixels. "
-                        "Empty = the centre.",
+                        "tooltip": "Click on the picture: left = subject, right = background; "
+                        "drag a box. Kept as JSON in the picture's own pixels. Empty = the centre.",
                     },
                 ),
             },
@@ -131,10 +131,10 @@ class RemBGSAMPrompt:
         _check_one_box({"points": drawn, **others})
         given = [mark for marks in others.values() for mark in marks]
         notes = [f"From other nodes: {_count(given)}."] if given else []
-        if not drawn and not given:
-            given = check_prompt(None, size_hw)
-            warnings.append("Nothing is marked: the centre of the picture is used.")
         marks = [*drawn, *given]
+        if not marks:
+            marks = check_prompt(None, size_hw)
+            warnings.append("Nothing is marked: the centre of the picture is used.")
         if all(mark.get("label") == 0 for mark in marks):
             warnings.append("Only background is marked: add a point on the subject, or a box.")
         for warning in warnings:
@@ -142,7 +142,7 @@ class RemBGSAMPrompt:
         return {
             "ui": {
                 "rembg_warnings": warnings,
-                "sam_prompt": [_shown(image[0], given, notes + warnings)],
+                "sam_prompt": [_shown(image[0], drawn, given, notes + warnings)],
             },
             "result": (json.dumps([_tidy(mark) for mark in marks]),),
         }
@@ -284,8 +284,10 @@ def _tidy(mark: Mark) -> Mark:
     return {**mark, "data": data}
 
 
-def _shown(picture: torch.Tensor, given: list[Mark], notes: list[str]) -> dict[str, Any]:
-    """Return what the page shows: the picture, small, and the marks of other nodes."""
+def _shown(
+    picture: torch.Tensor, drawn: list[Mark], given: list[Mark], notes: list[str]
+) -> dict[str, Any]:
+    """Return what the page shows: the picture, small, whose marks there are, and sentences."""
     preview = Image.fromarray(convert.to_levels(picture.numpy()))
     width, height = preview.size
     preview.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -293,6 +295,7 @@ def _shown(picture: torch.Tensor, given: list[Mark], notes: list[str]) -> dict[s
     return {
         # not beside the rest: the page lists every file that it finds there as a result
         "picture": {**files[0], "width": width, "height": height} if files else None,
+        "drawn": [_tidy(mark) for mark in drawn],
         "marks": [_tidy(mark) for mark in given],
         "notes": notes,
     }

@@ -1081,6 +1081,7 @@ def test_sam_marks_are_saved_and_run(page, marks):
     (told,) = entry["outputs"]["2"]["sam_prompt"]
     assert (told["picture"]["width"], told["picture"]["height"]) == (300, 200)
     assert told["marks"] == told["notes"] == []
+    assert [mark["data"] + [mark["label"]] for mark in told["drawn"]] == before
     page.js("async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
     page.tab.wait_for_timeout(1000)
     again = Marks(page)
@@ -1116,6 +1117,22 @@ def test_sam_marks_of_other_nodes_are_shown(page):
     assert "20%" in given.get_attribute("style")
     assert marks.text() == "From other nodes: 1 subject point."
     page.shoot("sam-given")
+
+
+def test_sam_marks_rest_where_a_text_is_linked(page):
+    text = json.dumps([{"type": "point", "label": 0, "data": [60, 50]}])
+    page.open(sam_prompt(points=["3", 0]) | {"3": node("PrimitiveString", (0, 400), value=text)})
+    assert succeeded(page.run())
+    page.tab.wait_for_timeout(1000)
+    page.shoot("sam-linked")
+    if not page.vue:  # the canvas hides what is linked
+        return
+    marks = Marks(page)
+    assert marks.text().startswith("A text is linked in place of these marks.")
+    assert marks.root.locator("[data-label]:not(button)").get_attribute("data-label") == "0"
+    marks.click(0.5, 0.5)
+    assert page.saved()["2"]["inputs"]["points"] == ["3", 0]
+    assert marks.shown() == []
 
 
 def test_sam_picture_of_any_node_is_shown_after_a_run(page):

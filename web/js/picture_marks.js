@@ -49,14 +49,17 @@ function count(marks) {
 
 /**
  * Make an editor: its element; `write` and `read` for the JSON; `show` for a picture, which is
- * {url, width, height} or undefined, size 0 for the file's own; `tell` for what a run brought:
- * marks of other nodes, and sentences. `changed` is called when the user has changed the marks,
- * `failed` with the address of a picture that the browser cannot show.
+ * {url, width, height} or undefined, without a size for the file's own; `tell` for what a run
+ * brought, marks of other nodes (`given`) and sentences (`notes`), whether other nodes may give
+ * marks (`others`), and whether a text is linked in place of these (`locked`).
+ * `changed` is called when the user has changed the marks, `failed` with the address of a picture
+ * that the browser cannot show.
  */
 export function makeMarks({ changed, failed }) {
   let text = ""; // what is saved; the marks are read from it
   let marks = [];
-  let given = []; // marks of other nodes
+  let given = []; // marks of other nodes, from the last run
+  let others = false; // whether other nodes may give marks
   let notes = [];
   let past = [];
   let picture; // what is shown
@@ -67,6 +70,7 @@ export function makeMarks({ changed, failed }) {
   let corner; // of the box that keys draw
   let pressed; // the pointer's way
   let said = ""; // what was done last, for those who listen
+  let locked = false;
 
   const undoing = button("Undo", "Undo the last mark (Ctrl+Z)", undo);
   const clearing = button("Clear", "Remove all marks", () => save([], "All marks removed."));
@@ -96,7 +100,7 @@ export function makeMarks({ changed, failed }) {
   keys.setAttribute("aria-label", `Picture to mark. ${KEYS}`);
   const frame = element(
     "div",
-    "position: relative; cursor: crosshair; outline-offset: -2px;",
+    "position: relative; outline-offset: -2px; touch-action: none;",
     image,
     keys,
     layer,
@@ -130,8 +134,7 @@ export function makeMarks({ changed, failed }) {
     past = past.slice(-HISTORY);
     marks = wanted;
     text = marks.length ? JSON.stringify(marks) : "";
-    given = []; // they are those of the last run
-    notes = [];
+    notes = []; // they are of the last run
     said = words;
     draw();
     changed();
@@ -197,7 +200,7 @@ export function makeMarks({ changed, failed }) {
     );
     if (index === undefined) {
       made.style.borderStyle = "dashed";
-      made.title = `${name} point of another node`;
+      made.style.opacity = 0.8;
     } else {
       made.style.pointerEvents = "auto";
       made.style.cursor = "pointer";
@@ -251,7 +254,10 @@ export function makeMarks({ changed, failed }) {
     return data.some((value, i) => value < 0 || value > size[i % 2]);
   }
 
+  const usesCentre = () => !locked && !others && !text.trim();
+
   function sentence() {
+    if (locked) return ["A text is linked in place of these marks.", ...notes].join(" ");
     if (text.trim() && !parse(text)) return "These are no marks. Clear, and set them anew.";
     if (!size) return marks.length ? `${count(marks)}, shown once the picture is here.` : "";
     if (marks.some(isOutside)) {
@@ -259,15 +265,18 @@ export function makeMarks({ changed, failed }) {
     }
     if (cursor && !said) return KEYS;
     const words = [said, marks.length ? `${count(marks)}.` : "", ...notes];
-    if (!marks.length && !given.length) words.push(`${HOW} Nothing marked: the centre.`);
+    if (!marks.length && !said && !notes.length) words.push(HOW);
+    if (usesCentre() && !notes.length) words.push("Nothing marked: the centre.");
     return words.filter(Boolean).join(" ");
   }
 
   function draw() {
     frame.style.display = size ? "" : "none";
     empty.style.display = size ? "none" : "";
-    undoing.disabled = !past.length;
-    clearing.disabled = !text.trim();
+    undoing.disabled = locked || !past.length;
+    clearing.disabled = locked || !text.trim();
+    keys.disabled = locked;
+    frame.style.cursor = locked ? "default" : "crosshair";
     for (const choice of choices) {
       const chosen = Number(choice.dataset.label) === label;
       choice.setAttribute("aria-pressed", chosen);
@@ -275,12 +284,15 @@ export function makeMarks({ changed, failed }) {
       choice.style.boxShadow = chosen ? `inset 0 0 0 2px ${colour}` : "";
     }
     for (const each of [undoing, clearing]) each.style.opacity = each.disabled ? 0.5 : 1;
-    line.textContent = sentence();
+    const words = sentence();
+    if (line.textContent !== words) line.textContent = words;
     if (!size) return layer.replaceChildren();
     const [width, height] = size;
     frame.style.aspectRatio = `${width} / ${height}`;
     frame.style.width = `min(100cqw, ${(100 * width) / height}cqh)`;
-    const made = [...given.map((mark) => drawMark(mark)), ...marks.map(drawMark)];
+    const made = given.map((mark) => drawMark(mark));
+    if (usesCentre()) made.push(drawPoint({ label: 1, data: size.map((side) => side >> 1) }));
+    if (!locked) made.push(...marks.map(drawMark));
     const box = pressed?.box ?? (corner && cursor && boxBetween(corner, cursor));
     if (box) made.push(drawBox({ data: box }, undefined, true));
     if (cursor) made.push(drawCursor(cursor));
@@ -298,7 +310,7 @@ export function makeMarks({ changed, failed }) {
   }
 
   frame.addEventListener("pointerdown", (event) => {
-    if (event.button === 1 || pressed) return; // the middle one moves the canvas
+    if (locked || event.button === 1 || pressed) return; // the middle one moves the canvas
     const found = event.target.closest("[data-mark]")?.dataset.mark;
     pressed = {
       pointer: event.pointerId,
@@ -444,10 +456,10 @@ export function makeMarks({ changed, failed }) {
     draw();
   }
 
-  function tell(others, sentences) {
-    given = others;
-    notes = sentences;
+  function tell(told) {
+    ({ given, notes, others, locked } = told);
     said = "";
+    if (locked) cursor = corner = undefined;
     draw();
   }
 

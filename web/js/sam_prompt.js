@@ -10,6 +10,7 @@ const WIDGET = "REMBG_SAM_MARKS";
 const [WIDTH, HEIGHT] = [400, 520]; // of a new node, at least
 const PICTURE_HEIGHT = 320; // of the widget, at least
 const LOOK_EVERY = 500; // milliseconds
+const OTHERS = ["bounding_box", "mask", "coordinates", "negative_coordinates"];
 const LOADERS = ["LoadImage", "LoadImageOutput"];
 const BYPASSED = 4;
 const SUBGRAPH_INPUT = -10; // what the nodes of a subgraph take its inputs for
@@ -60,9 +61,9 @@ function chosenFile({ node, host }) {
   return handed?.link == null ? outer?.widgets?.find(named(handed?.name))?.value : undefined;
 }
 
-/** The file of the Load Image node that an input's picture comes from; undefined for others. */
-function findFile(node, name) {
-  let origin = originOf(node.graph, node.inputs?.find(named(name))?.link);
+/** The file of the Load Image node that a node's image comes from; undefined for others. */
+function findFile(node) {
+  let origin = originOf(node.graph, node.inputs?.find(named("image"))?.link);
   for (let i = 0; origin?.node && i < FARTHEST; i++) {
     const next = behind(origin);
     if (!next) break;
@@ -139,21 +140,23 @@ function makeWidget(node, name) {
   });
   let told;
 
+  const isLinked = (input) =>
+    node.inputs?.some(({ name, link }) => name === input && link != null) ?? false;
+
   function look() {
     const output = lastOutput(node);
-    const file = findFile(node, "image");
-    const pictures = [file, output?.picture].filter(Boolean).map(pictureOf);
-    const linked = node.inputs?.some((input) => input.name === "image" && input.link != null);
-    const why = linked
+    const pictures = [findFile(node), output?.picture].filter(Boolean).map(pictureOf);
+    const found = isLinked("image") && pictures.find(({ url }) => !broken.has(url));
+    const why = isLinked("image")
       ? "The picture is shown here after a run."
       : "Connect an image. One of Load Image is shown at once, any other after a run.";
-    editor.show(
-      linked ? pictures.find(({ url }) => !broken.has(url)) : undefined,
-      why,
-    );
-    if (output === told) return;
-    told = output;
-    editor.tell(output?.marks ?? [], output?.notes ?? []);
+    editor.show(found || undefined, why);
+    const state = [output, isLinked(name), OTHERS.some(isLinked)];
+    if (told && state.every((each, i) => each === told[i])) return;
+    told = state;
+    const { drawn = [], marks = [], notes = [] } = output ?? {};
+    const [, locked, others] = state;
+    editor.tell({ given: locked ? [...drawn, ...marks] : marks, notes, others, locked });
   }
 
   const type = showsElements() ? WIDGET : "customtext";
