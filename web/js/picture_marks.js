@@ -1,51 +1,20 @@
 // A picture on which points and a box are set, by mouse, pen or keyboard. The marks are JSON as
 // core/session/prompt.py reads it, in the picture's own pixels. Loading this file does nothing.
 
+import { boxBetween, count, drawCursor, drawMark, isPoint, LOOK } from "./marks.js";
+import { nearest, parse } from "./marks.js";
 import { button, element } from "./window.js";
 
 const HEIGHT = 300; // of the whole, at least
 const DRAG = 5; // pixels of the screen that the pointer moves before it is a drag
 const STEPS = 50; // of the cursor, along the longer side
 const HISTORY = 200;
-const LOOK = {
-  1: { sign: "+", colour: "#1a9e3f", name: "Subject" },
-  0: { sign: "−", colour: "#d6304a", name: "Background" },
-};
 const HOW = "Click = subject, right-click = background, drag = box.";
 const KEYS =
   "Arrow keys move (Shift: one pixel), Space = subject, B = background, R = corner of a box, " +
   "Delete removes the nearest, Ctrl+Z undoes.";
 
-const isPoint = (mark) => mark.type === "point";
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-/** Read marks; undefined if the text holds something else. */
-function parse(text) {
-  if (!text.trim()) return [];
-  try {
-    const marks = JSON.parse(text);
-    const whole = (mark) =>
-      mark?.data?.length === (mark?.type === "rectangle" ? 4 : 2) &&
-      mark.data.every(Number.isFinite) &&
-      (mark.type === "rectangle" || (isPoint(mark) && [0, 1].includes(mark.label)));
-    return Array.isArray(marks) && marks.every(whole) ? marks : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function count(marks) {
-  const kinds = [
-    ["subject point", marks.filter((mark) => isPoint(mark) && mark.label === 1).length],
-    ["background point", marks.filter((mark) => isPoint(mark) && mark.label === 0).length],
-    ["box", marks.filter((mark) => !isPoint(mark)).length],
-  ];
-  const plural = (kind) => (kind === "box" ? "boxes" : `${kind}s`);
-  return kinds
-    .filter(([, number]) => number)
-    .map(([kind, number]) => `${number} ${number === 1 ? kind : plural(kind)}`)
-    .join(", ");
-}
 
 /**
  * Make an editor: its element; `write` and `read` for the JSON; `show` for a picture, which is
@@ -161,94 +130,15 @@ export function makeMarks({ changed, failed }) {
       isPoint(marks[index]) ? "Point removed." : "Box removed.",
     );
 
-  const boxBetween = (one, other) => [
-    Math.min(one[0], other[0]),
-    Math.min(one[1], other[1]),
-    Math.max(one[0], other[0]),
-    Math.max(one[1], other[1]),
-  ];
-
   /** Set the box; there is one at most, as SAM wants it. */
   function setBox(data) {
     if (data[0] === data[2] || data[1] === data[3]) return;
     const box = { type: "rectangle", data };
-    save([...marks.filter(isPoint), box], `Box from ${data[0]}, ${data[1]} to ${data[2]}, ${data[3]}.`);
-  }
-
-  /** The mark nearest to a place; -1 where there is none. */
-  function nearest([x, y]) {
-    const far = ({ data }) =>
-      Math.min(
-        ...[0, 2].map((i) => (data.length > i ? Math.hypot(data[i] - x, data[i + 1] - y) : Infinity)),
-      );
-    return marks.reduce((best, mark, i) => (best < 0 || far(mark) < far(marks[best]) ? i : best), -1);
+    const [left, top, right, bottom] = data;
+    save([...marks.filter(isPoint), box], `Box from ${left}, ${top} to ${right}, ${bottom}.`);
   }
 
   // -- drawing ----------------------------------------------------------------------------
-
-  const percent = (value, of) => `${(100 * value) / of}%`;
-
-  function drawPoint({ label, data: [x, y] }, index) {
-    const { sign, colour, name } = LOOK[label];
-    const made = element(
-      "div",
-      `position: absolute; left: ${percent(x, size[0])}; top: ${percent(y, size[1])};` +
-        "width: 16px; height: 16px; margin: -10px; border-radius: 50%; border: 2px solid #fff;" +
-        `background: ${colour}; color: #fff; box-shadow: 0 0 3px #000;` +
-        "font: bold 14px/15px sans-serif; text-align: center;",
-      sign,
-    );
-    if (index === undefined) {
-      made.style.borderStyle = "dashed";
-      made.style.opacity = 0.8;
-    } else {
-      made.style.pointerEvents = "auto";
-      made.style.cursor = "pointer";
-      made.dataset.mark = index;
-      made.title = `${name} at ${x}, ${y}: click to remove, drag to move`;
-    }
-    made.dataset.label = label;
-    return made;
-  }
-
-  function drawBox({ data: [left, top, right, bottom] }, index, pending = false) {
-    const dashed = index === undefined ? "dashed" : "solid";
-    const made = element(
-      "div",
-      `position: absolute; left: ${percent(left, size[0])}; top: ${percent(top, size[1])};` +
-        `width: ${percent(right - left, size[0])}; height: ${percent(bottom - top, size[1])};` +
-        `box-sizing: border-box; border: 2px ${dashed} #4da3ff; outline: 1px solid #0008;`,
-    );
-    made.dataset.box = pending ? "pending" : dashed;
-    if (index !== undefined) {
-      const cross = element(
-        "div",
-        "position: absolute; right: -2px; top: -2px; width: 16px; height: 16px;" +
-          "background: #4da3ff; color: #000; font: bold 14px/15px sans-serif; text-align: center;" +
-          "pointer-events: auto; cursor: pointer;",
-        "×",
-      );
-      cross.title = "Remove the box";
-      cross.dataset.mark = index;
-      made.append(cross);
-    }
-    return made;
-  }
-
-  function drawCursor([x, y]) {
-    const made = element(
-      "div",
-      `position: absolute; left: ${percent(x, size[0])}; top: ${percent(y, size[1])};` +
-        "width: 24px; height: 24px; margin: -12px; border-radius: 50%;" +
-        "border: 2px solid #ffd33d; box-sizing: border-box; box-shadow: 0 0 2px #000;" +
-        "background: radial-gradient(circle, #ffd33d 1.5px, transparent 2px);",
-    );
-    made.dataset.cursor = [x, y];
-    return made;
-  }
-
-  const drawMark = (mark, index) =>
-    isPoint(mark) ? drawPoint(mark, index) : drawBox(mark, index);
 
   function isOutside({ data }) {
     return data.some((value, i) => value < 0 || value > size[i % 2]);
@@ -290,12 +180,14 @@ export function makeMarks({ changed, failed }) {
     const [width, height] = size;
     frame.style.aspectRatio = `${width} / ${height}`;
     frame.style.width = `min(100cqw, ${(100 * width) / height}cqh)`;
-    const made = given.map((mark) => drawMark(mark));
-    if (usesCentre()) made.push(drawPoint({ label: 1, data: size.map((side) => side >> 1) }));
-    if (!locked) made.push(...marks.map(drawMark));
+    const shown = [...given];
+    if (usesCentre()) shown.push({ type: "point", label: 1, data: size.map((side) => side >> 1) });
     const box = pressed?.box ?? (corner && cursor && boxBetween(corner, cursor));
-    if (box) made.push(drawBox({ data: box }, undefined, true));
-    if (cursor) made.push(drawCursor(cursor));
+    if (box) shown.push({ type: "rectangle", data: box });
+    const made = shown.map((mark) => drawMark(mark, size));
+    const own = locked ? [] : (pressed?.moved ?? marks);
+    made.push(...own.map((mark, i) => drawMark(mark, size, i)));
+    if (cursor) made.push(drawCursor(cursor, size));
     layer.replaceChildren(...made);
   }
 
@@ -331,26 +223,22 @@ export function makeMarks({ changed, failed }) {
     pressed.drags ||= Math.hypot(event.clientX - x, event.clientY - y) > DRAG;
     if (!pressed.drags) return;
     const moved = marks[pressed.mark];
-    if (!moved) pressed.box = boxBetween(pressed.from, place(event));
-    else if (isPoint(moved)) pressed.to = place(event);
-    draw();
-    if (pressed.to) {
-      const shown = layer.querySelector(`[data-mark="${pressed.mark}"]`);
-      shown.style.left = percent(pressed.to[0], size[0]);
-      shown.style.top = percent(pressed.to[1], size[1]);
+    const to = place(event);
+    if (!moved) pressed.box = boxBetween(pressed.from, to);
+    else if (isPoint(moved)) {
+      pressed.moved = marks.map((mark) => (mark === moved ? { ...mark, data: to } : mark));
     }
+    draw();
   });
 
   frame.addEventListener("pointerup", (event) => {
     if (event.pointerId !== pressed?.pointer) return;
-    const { mark, from, box, to, drags, label } = pressed;
+    const { mark, from, box, moved, drags, label } = pressed;
     pressed = undefined;
-    last = to ?? place(event);
+    last = place(event);
     if (box) setBox(box);
-    else if (to) {
-      const moved = marks.map((each, i) => (i === mark ? { ...each, data: to } : each));
-      save(moved, `Moved to ${to.join(", ")}.`);
-    } else if (!drags) mark === undefined ? setPoint(from, label) : remove(mark);
+    else if (moved) save(moved, `Moved to ${moved[mark].data.join(", ")}.`);
+    else if (!drags) mark === undefined ? setPoint(from, label) : remove(mark);
     draw();
   });
 
@@ -396,7 +284,7 @@ export function makeMarks({ changed, failed }) {
     else if (key === "b" || key === "B") setPoint(cursor, 0);
     else if (key === "r" || key === "R") drawCorner();
     else if (key === "Delete" || key === "Backspace") {
-      if (marks.length) remove(nearest(cursor));
+      if (marks.length) remove(nearest(marks, cursor));
     } else if (key === "Escape" && corner) corner = undefined;
     else return false;
     return true;

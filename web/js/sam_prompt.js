@@ -41,7 +41,8 @@ function originOf(graph, id, host) {
 
 /** What a node only hands on: through subgraphs, reroutes, and what is bypassed. */
 function behind({ node, slot, host }) {
-  if (node.subgraph) return originOf(node.subgraph, node.subgraph.outputs?.[slot]?.linkIds?.[0], node);
+  const inside = node.subgraph;
+  if (inside) return originOf(inside, inside.outputs?.[slot]?.linkIds?.[0], node);
   if (!node.isVirtualNode && node.mode !== BYPASSED) return undefined;
   const input = node.isVirtualNode ? node.inputs?.[0] : node.inputs?.find(isImage);
   return originOf(node.graph, input?.link, host);
