@@ -112,22 +112,24 @@ function noteChange() {
   (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
 }
 
-/** The wheel and the middle button move the canvas, as everywhere. */
-function leaveCanvasTo(root) {
+/** The wheel and the middle button move the canvas, as everywhere; no other moves the node. */
+function shareWithCanvas(root) {
   root.addEventListener("wheel", (event) => {
     if (LiteGraph.vueNodesMode) return; // they do it themselves
     event.preventDefault();
     app.canvas.processMouseWheel(event);
   });
-  root.addEventListener("pointerdown", (event) => {
-    if (event.button === 1) app.canvas.processMouseDown(event);
-  });
-  root.addEventListener("pointermove", (event) => {
-    if (event.buttons & 4) app.canvas.processMouseMove(event);
-  });
-  root.addEventListener("pointerup", (event) => {
-    if (event.button === 1) app.canvas.processMouseUp(event);
-  });
+  const middle = {
+    pointerdown: (event) => event.button === 1 && app.canvas.processMouseDown(event),
+    pointermove: (event) => event.buttons & 4 && app.canvas.processMouseMove(event),
+    pointerup: (event) => event.button === 1 && app.canvas.processMouseUp(event),
+  };
+  for (const [name, pass] of Object.entries(middle)) {
+    root.addEventListener(name, (event) => {
+      event.stopPropagation();
+      pass(event);
+    });
+  }
 }
 
 function makeWidget(node, name) {
@@ -168,7 +170,7 @@ function makeWidget(node, name) {
     hideOnZoom: false,
   });
   widget.callback = editor.write; // a text box in its place
-  leaveCanvasTo(editor.root);
+  shareWithCanvas(editor.root);
 
   // looked for again and again: nothing tells of a file that is chosen behind a subgraph
   let timer;
