@@ -1180,6 +1180,21 @@ def test_sam_picture_changes_with_the_file(page, marks):
     page.shoot("sam-other-file")
 
 
+def test_sam_picture_that_comes_late_is_shown(page):
+    page.open(sam_prompt())
+    marks = Marks(page)
+    late = page.server.base / "input" / f"late {page.vue}.png"
+    page.js(
+        """value => {
+          app.graph.getNodeById(1).widgets.find(({name}) => name === "image").value = value
+        }""",
+        late.name,
+    )
+    marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
+    draw(1).save(late)
+    marks.wait()
+
+
 def test_sam_picture_is_found_through_other_nodes(page):
     """Through a reroute, what is bypassed, and out of and into a subgraph."""
     page.open(sam_prompt(image=["3", 0]) | {"3": node("ImageInvert", (0, 400), image=["1", 0])})

@@ -85,8 +85,8 @@ def test_box_of_frame_subject_fits():
     cutout = torch.zeros((1, H, W, 4))
     cutout[:, 20:45, 10:40] = 1
     for batch in ("together", "each"):
-        _, _, box, _ = nodes.NODE_CLASS_MAPPINGS["RemBGFrameSubject"]().execute(cutout, batch=batch)
-        assert run(image=cutout, bounding_box=box)[0] == [RECTANGLE]
+        framed = nodes.NODE_CLASS_MAPPINGS["RemBGFrameSubject"]().execute(cutout, batch=batch)
+        assert run(image=cutout, bounding_box=framed["result"][2])[0] == [RECTANGLE]
 
 
 def test_box_beyond_the_picture_is_cut():

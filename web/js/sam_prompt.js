@@ -10,6 +10,7 @@ const WIDGET = "REMBG_SAM_MARKS";
 const [WIDTH, HEIGHT] = [400, 520]; // of a new node, at least
 const PICTURE_HEIGHT = 320; // of the widget, at least
 const LOOK_EVERY = 500; // milliseconds
+const FIRST_REST = 250; // milliseconds, and four times as long after each failure
 const OTHERS = ["bounding_box", "mask", "coordinates", "negative_coordinates"];
 const LOADERS = ["LoadImage", "LoadImageOutput"];
 const BYPASSED = 4;
@@ -133,11 +134,15 @@ function shareWithCanvas(root) {
 }
 
 function makeWidget(node, name) {
-  const broken = new Set(); // addresses that the browser cannot show
+  // addresses that the browser could not show: how often, and until when they rest. A file may be
+  // on its way to the server.
+  const broken = new Map();
+  const rests = ({ url }) => Date.now() < (broken.get(url)?.until ?? 0);
   const editor = makeMarks({
     changed: noteChange,
     failed: (url) => {
-      broken.add(url);
+      const times = (broken.get(url)?.times ?? 0) + 1;
+      broken.set(url, { times, until: Date.now() + FIRST_REST * 4 ** times });
       look();
     },
   });
@@ -149,7 +154,7 @@ function makeWidget(node, name) {
   function look() {
     const output = lastOutput(node);
     const pictures = [findFile(node), output?.picture].filter(Boolean).map(pictureOf);
-    const found = isLinked("image") && pictures.find(({ url }) => !broken.has(url));
+    const found = isLinked("image") && pictures.find((each) => !rests(each));
     const why = isLinked("image")
       ? "The picture is shown here after a run."
       : "Connect an image. One of Load Image is shown at once, any other after a run.";
