@@ -38,6 +38,7 @@ NODES = (
     "RemBGApplyBackground",
     "RemBGFrameSubject",
     "RemBGPutBack",
+    "RemBGSAMPrompt",
 )
 
 pytestmark = [
