@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.checks import one_of
 from ..core.errors import ImageError, OptionError
+from ..core.imaging.bleed import bleed
 from ..core.imaging.box import THRESHOLD, Box, find_box
 from ..core.imaging.composite import parse_colour
 from ..core.imaging.frame import new_canvas, place
@@ -209,6 +210,7 @@ class RemBGFrameSubject:
                 over(framed, colour, results[i])
             else:
                 results[i] = framed
+                _bleed(results[i], pictures[i])
             update(i + 1)
         host.show_text(_describe(placements, boxes, threshold))
         return (
@@ -283,6 +285,7 @@ class RemBGPutBack:
             host.check_cancelled()
             back = placement[i if len(placement) > 1 else 0].inverse
             results[i] = place(_cutout(pictures[i], alphas[i]), back)
+            _bleed(results[i], pictures[i])
             update(i + 1)
         result = host.to_output(torch.from_numpy(results))
         return result, result[..., 3]
@@ -294,6 +297,11 @@ def _cutout(picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray
     np.multiply(picture[..., :3], (alpha >= VISIBLE)[..., None], out=cutout[..., :3])
     cutout[..., 3] = alpha
     return cutout
+
+
+def _bleed(result: NDArray[np.float32], picture: NDArray[np.float32]) -> None:
+    """Carry colours outwards; with a mask beside the picture, soft edges hold its background's."""
+    bleed(result, from_certain=picture.shape[-1] == 3)
 
 
 def _bounding_box(placements: list[Placement], boxes: list[Box | None]) -> Any:

@@ -58,7 +58,7 @@ def place(picture: NDArray[Any], placement: Placement) -> NDArray[Any]:
 
     Unscaled pixels are copied. Scaled ones come from the Lanczos filter, of colours multiplied by
     alpha, so that nothing of what is not seen gets into soft edges; where alpha is less than a
-    level of 8 bit they have no colour.
+    level of 8 bit they have no colour, see :func:`.bleed.bleed`.
 
     Parameters
     ----------
