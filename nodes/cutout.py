@@ -68,15 +68,24 @@ def cut_out(
 def over(
     cutout: NDArray[np.float32], colour: tuple[int, int, int, int], out: NDArray[np.float32]
 ) -> None:
-    """Put a straight cut-out (H, W, 4) over an opaque colour; write to ``out``, (H, W, 3)."""
+    """Put a straight cut-out (H, W, 4) over a colour; write to ``out``.
+
+    That is (H, W, 3), or (H, W, 4), straight, where the colour is half-transparent.
+    """
     height, width = cutout.shape[:2]
+    opacity = np.float32(colour[3] / 255)
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
+        share = cutout[rows, :, 3]
+        if out.shape[2] == 4:
+            total = share + opacity * (1 - share)
+            share = share / np.maximum(total, np.float32(1e-6))
+            out[rows, :, 3] = total
         for channel in range(3):
             behind = np.float32(colour[channel] / 255)
             mix = cutout[rows, :, channel] - behind
-            mix *= cutout[rows, :, 3]
+            mix *= share
             np.add(mix, behind, out=out[rows, :, channel])
 
     map_rows(write, height, height * width, cached_rows(width))

@@ -186,11 +186,6 @@ class RemBGFrameSubject:
         one_of("batch", batch, BATCHES)
         one_of("background", background, BACKGROUNDS)
         colour = parse_colour(background_colour) if background == "colour" else None
-        if colour and colour[3] < 255:
-            raise OptionError(
-                f"background_colour is {short(background_colour)}, which is half-transparent; use "
-                "an opaque one, or background = transparent."
-            )
         image, alpha = convert.with_opacity(image, mask)
         pictures, alphas = image.numpy(), alpha.numpy()
         boxes: list[Box | None] = []
@@ -199,7 +194,8 @@ class RemBGFrameSubject:
             boxes.append(find_box(each, threshold))
         placements = plan(boxes, alphas.shape[1:], framing, batch)
         count, canvas_hw = len(pictures), placements[0].canvas_hw
-        results = new_canvas((count, *canvas_hw, 3 if colour else 4), np.float32)
+        channels = 3 if colour and colour[3] == 255 else 4
+        results = new_canvas((count, *canvas_hw, channels), np.float32)
         found = new_canvas((count, *canvas_hw), np.float32) if colour else results[..., 3]
         update = host.progress(count)
         for i, placement in enumerate(placements):

@@ -175,14 +175,14 @@ def fit_picture(
     picture: Image.Image,
     size_hw: tuple[int, int],
     fit: str,
-    colour: tuple[int, int, int] = (0, 0, 0),
+    colour: tuple[int, ...] = (0, 0, 0),
 ) -> Image.Image:
     """Fit a background image to a size.
 
     Parameters
     ----------
     picture
-        RGB.
+        RGB or RGBA.
     size_hw
         Result (height, width).
     fit
@@ -190,7 +190,7 @@ def fit_picture(
         ``fill`` covers everything and crops; ``centre`` keeps the pixels and crops, or adds
         a border.
     colour
-        Of bars and borders: red, green, blue, 0..255.
+        Of bars and borders, of as many channels, 0..255.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def fit_picture(
         scale = min(width / picture.width, height / picture.height)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    result = Image.new("RGB", (width, height), colour)
+    result = Image.new(picture.mode, (width, height), colour)
     result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return result
 

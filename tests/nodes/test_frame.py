@@ -98,8 +98,21 @@ def test_a_product_on_white():
     assert image.shape == (1, 200, 200, 3) and mask.shape == (1, 200, 200)
     assert torch.equal(image[0, 0, 0], torch.ones(3))
     assert (mask > 0.25).any(1).sum() == pytest.approx(170, abs=2)  # 85 %
-    with pytest.raises(OptionError, match="half-transparent; use an opaque one"):
-        FRAME.execute(cutouts(), background="colour", background_colour="#ffffff80")
+
+
+def test_a_half_transparent_colour_gives_rgba():
+    source = cutouts()
+    image, mask, *_ = FRAME.execute(source, background="colour", background_colour="#ffffff80")
+    plain, *_ = FRAME.execute(source)
+    assert image.shape[-1] == 4
+    torch.testing.assert_close(mask, plain[..., 3])
+    clear = mask == 0
+    assert (image[clear] == torch.tensor([1.0, 1, 1, 128 / 255])).all()
+    behind = 128 / 255 * (1 - plain[..., 3:])
+    torch.testing.assert_close(image[..., 3:], plain[..., 3:] + behind)
+    torch.testing.assert_close(
+        image[..., :3] * image[..., 3:], plain[..., :3] * plain[..., 3:] + behind
+    )
 
 
 def test_the_node_frames_as_python_does():

@@ -201,19 +201,6 @@ def test_linked_model():
     assert isinstance(SESSION.VALIDATE_INPUTS(5), str)
 
 
-def test_half_transparent_colour():
-    source, mask = images(), torch.from_numpy(ramp_alpha())
-    (image,) = BACKGROUND.execute(source, "#ffffff80", mask=mask)
-    expected = (128 * 1 + 127 * source[0, 0, 0]) / 255
-    torch.testing.assert_close(image[0, 0, 0], expected)
-    cutout, *_ = REMOVE.execute(source, Layers())
-    with pytest.raises(OptionError, match="half-transparent"):
-        BACKGROUND.execute(cutout, "#ffffff80")
-    hidden = torch.tensor([1.0, 0, 0, 0]).expand(1, 6, 6, 4)  # red that nobody should see
-    (image,) = BACKGROUND.execute(source, "#0f0", mask=mask, background=hidden)
-    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 1, 0]))
-
-
 def test_hard_edge_is_binary():
     _, mask, _ = REMOVE.execute(images(), Layers(), hard_edge=True)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
@@ -267,31 +254,6 @@ def test_masks_of_other_shapes():
         convert.check_mask(torch.zeros((2, H, W)), 3, H, W)
     with pytest.raises(ImageError, match="NaN"):
         convert.check_mask(torch.full((1, H, W), torch.nan), 1, H, W)
-
-
-def test_background_colour_and_picture():
-    source = images(2)
-    mask = torch.from_numpy(ramp_alpha())
-    (image,) = BACKGROUND.execute(source, "10, 20, 30", mask=mask)
-    assert image.shape == (2, H, W, 3)
-    torch.testing.assert_close(image[1, 0, 0], torch.tensor([10.0, 20, 30]) / 255)
-    torch.testing.assert_close(image[1, 0, -1], source[1, 0, -1])
-    picture = torch.full((1, 10, 10, 3), 0.5)
-    (image,) = BACKGROUND.execute(source, mask=mask, background=picture)
-    assert (image[0, 0, 0] - 0.5).abs().max() < 0.01
-    (image,) = BACKGROUND.execute(source, "#00f", "fit", mask=mask, background=picture)
-    torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 0, 1]))  # the bar at the left
-
-
-def test_background_of_a_cutout_needs_no_mask():
-    cutout, *_ = REMOVE.execute(images(), Layers())
-    (image,) = BACKGROUND.execute(cutout, "#ffffff")
-    assert image.shape == (1, H, W, 3)
-    assert (image[0, 0, 0] == 1).all()
-    with pytest.raises(ImageError, match="Connect a mask"):
-        BACKGROUND.execute(images())
-    with pytest.raises(ImageError, match="2 backgrounds for 3"):
-        BACKGROUND.execute(images(3, 4), background=images(2))
 
 
 def test_matting_refines():
@@ -693,13 +655,13 @@ def test_several_masks_of_one_image():
         masks[i, 5:15, 8 * i : 8 * i + 10] = 1
     refined, cutouts, _ = MATTING.execute(images(), mask=masks, method="guided")
     assert (len(refined), len(cutouts)) == (3, 3)
-    (shown,) = BACKGROUND.execute(images(), mask=masks)
+    shown, _ = BACKGROUND.execute(images(), mask=masks)
     for i in range(3):
-        (alone,) = BACKGROUND.execute(images(), mask=masks[i : i + 1])
+        alone, _ = BACKGROUND.execute(images(), mask=masks[i : i + 1])
         assert torch.equal(shown[i], alone[0])
     # those of the first image come first
     two = images(2)
-    (shown,) = BACKGROUND.execute(two, mask=masks.repeat(2, 1, 1))
+    shown, _ = BACKGROUND.execute(two, mask=masks.repeat(2, 1, 1))
     assert len(shown) == 6
     assert torch.equal(shown[4][masks[1] == 1], two[1][masks[1] == 1])
     for node in (MATTING, BACKGROUND):
@@ -709,7 +671,7 @@ def test_several_masks_of_one_image():
 
 def test_masks_with_a_last_axis():
     mask = torch.from_numpy(ramp_alpha())[None]
-    (expected,) = BACKGROUND.execute(images(), mask=mask)
+    expected, _ = BACKGROUND.execute(images(), mask=mask)
     for shape in ((1, H, W, 1), (1, 1, H, W), (H, W)):
-        (shown,) = BACKGROUND.execute(images(), mask=mask.reshape(shape))
+        shown, _ = BACKGROUND.execute(images(), mask=mask.reshape(shape))
         assert torch.equal(shown, expected)
