@@ -127,7 +127,7 @@ def _check_matting(options: argparse.Namespace) -> None:
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    options.model = options.model or DEFAULT_MODEL
+    options.model = options.model or ("custom" if options.model_path else DEFAULT_MODEL)
     spec = get_model(options.model)
     if options.sam_prompt is not None:
         if spec.output is not Output.SAM:
