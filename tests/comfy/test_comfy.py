@@ -516,7 +516,9 @@ def test_composition_on_a_background_equals_python(server, session, background):
     assert image.shape[1] == mask.shape[1] == 500
     if background == "transparent":  # as they are seen
         image, expected = (each[..., :3] * (each[..., 3:] / 255) for each in (image, expected))
-    assert difference(image, expected).max() <= 2
+    # a level of alpha moves an outline by a hundredth of a pixel
+    assert difference(image, expected).max() <= 6
+    assert difference(image, expected).mean() < 0.5
     assert mask.max() == 255 and mask.min() == 0
 
 
@@ -599,10 +601,10 @@ def test_a_batch_is_framed_and_put_back(server, batch):
         left, top = (10, 10) if batch == "each" else (x - 20, y - 10)
         assert framed.shape == ((70, 100, 4) if batch == "each" else (140, 200, 4))
         seen = framed[top : top + 50, left : left + 80]
-        assert (seen[..., 3] == 255).all() and framed.astype(int).sum() == seen.astype(int).sum()
+        assert (seen[..., 3] == 255).all() and (framed[..., 3] > 0).sum() == 50 * 80
         assert difference(seen[..., :3], photo[part]).max() <= 1
         assert back.shape == (*photo.shape[:2], 4)
-        assert (back[part] == seen).all() and back.astype(int).sum() == seen.astype(int).sum()
+        assert (back[part] == seen).all() and (back[..., 3] > 0).sum() == 50 * 80
 
 
 def test_the_box_is_one_that_comfyui_takes(server):
@@ -800,7 +802,8 @@ def test_matting_takes_a_trimap_and_no_mask(server, drawn_trimap):
     given = np.array(Image.open(server.base / "input" / drawn_trimap))
     assert difference(trimap[..., 0], given).max() <= 1
     assert (image[given == 255][:, 3] == 255).all()
-    assert not image[given == 0].any()
+    assert not image[given == 0][:, 3].any()
+    assert not image[~dilate(image[..., 3] > 0, REACH)].any()
     entry = server.finished(
         server.queue(
             start()
