@@ -6,7 +6,7 @@ pictures, :func:`arrange` says where the cut-out goes, and :func:`compose_into` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -276,9 +276,10 @@ def compose_into(
     """
     height, width = placement.canvas_hw
     is_placed = placement.box != placement.target or placement.picture_hw != placement.canvas_hw
-    seen = place(alpha, placement) if is_placed else alpha
-    mask[:] = seen
+    mask[:] = place(alpha, placement) if is_placed else alpha
+    seen = mask
     if composition.outline:
+        seen = mask.copy()
         behind = draw_outline(seen, composition.outline)
         behind *= 1 - seen  # what the subject leaves of it
         mask += behind
@@ -292,33 +293,42 @@ def compose_into(
         cover += mask
     rim = parse_colour(composition.outline_colour)
 
-    def blend(channel: int, plane: NDArray[np.float32], top: int, bottom: int) -> None:
+    def blend(planes: Mapping[int, NDArray[np.float32]], top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        if is_placed:  # filters overshoot; colours times alpha are not above it
-            value = np.minimum(plane[rows], seen[rows])
-        else:
-            value = plane[rows] * seen[rows]
-        if composition.outline:
-            value = value + np.float32(rim[channel] / 255) * (mask[rows] - seen[rows])
-        opacity = (1 - cover[rows]) * _unit(ground[rows, :, 3])
-        value = value + opacity * _unit(ground[rows, :, channel])
+        share, covered = seen[rows], cover[rows]
+        total = room = 1 - covered
         if out.shape[2] == 4:
-            opacity += cover[rows]
-            out[rows, :, 3] = opacity
-            value = np.divide(
-                value, opacity, out=np.zeros_like(value), where=opacity >= np.float32(VISIBLE)
-            )
-            np.clip(value, 0, 1, out=value)
-        out[rows, :, channel] = value
+            room *= _unit(ground[rows, :, 3])
+            total = covered + room
+            out[rows, :, 3] = total
+        for channel, plane in planes.items():
+            if is_placed:  # filters overshoot; colours times alpha are not above it
+                value = np.minimum(plane[rows], share)
+            else:
+                value = plane[rows] * share
+            if composition.outline:
+                value += np.float32(rim[channel] / 255) * (mask[rows] - share)
+            value += room * _unit(ground[rows, :, channel])
+            if out.shape[2] == 4:
+                is_seen = total >= np.float32(VISIBLE)
+                value = np.divide(value, total, out=np.zeros_like(value), where=is_seen)
+                np.clip(value, 0, 1, out=value)
+            out[rows, :, channel] = value
 
-    for channel in range(3):
-        plane = picture[..., channel]
-        if is_placed:
-            plane = place(plane * alpha, placement)
-        map_rows(partial(blend, channel, plane), height, height * width, cached_rows(width))
+    strip = cached_rows(width)
+    if not is_placed:
+        planes = {channel: picture[..., channel] for channel in range(3)}
+        map_rows(partial(blend, planes), height, height * width, strip)
+    else:  # one plane at a time, for the sake of memory
+        for channel in range(3):
+            planes = {channel: place(picture[..., channel] * alpha, placement)}
+            map_rows(partial(blend, planes), height, height * width, strip)
     if out.shape[2] == 4:
         bleed(out, from_certain=picture.shape[2] == 3)
 
 
-def _unit(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _unit(levels: NDArray[np.uint8]) -> NDArray[np.float32] | np.float32:
+    """Return levels (h, w) as 0..1; of an even colour, one number."""
+    if levels.strides == (0, 0):
+        return np.float32(levels[0, 0] / 255)
     return levels.astype(np.float32) / np.float32(255)

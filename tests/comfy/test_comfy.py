@@ -297,7 +297,10 @@ def test_remove_equals_python(server, session, case, options):
     assert_same_cutout(image, np.array(expected), most=16 if "max_size" in options else 4)
     assert (mask[..., 0] == image[..., 3]).all()
     assert (image[..., 3] == 0).any()
-    assert not image[image[..., 3] == 0].any()
+    hidden = image[..., 3] == 0
+    if options.get("edge_colours") != "naive":
+        hidden = ~dilate(~hidden, REACH)
+    assert not image[hidden].any()
 
 
 def test_backdrop_needs_no_file(server):
