@@ -131,6 +131,13 @@ def _masked(
     return cutout
 
 
+def bled(cutout: Image.Image, *, from_certain: bool) -> Image.Image:
+    """Colour what is not seen of an RGBA cut-out beside what is, see :func:`.bleed.bleed`."""
+    pixels = np.array(cutout)
+    bleed(pixels, from_certain=from_certain)
+    return Image.fromarray(pixels)
+
+
 def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
     """Read a colour as (red, green, blue, alpha), 0..255 each.
 
@@ -169,6 +176,12 @@ def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
 def over_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
     """Put an RGBA cut-out over a colour; the result is RGBA."""
     return Image.alpha_composite(Image.new("RGBA", cutout.size, colour), cutout)
+
+
+def over_picture(cutout: Image.Image, background: Image.Image) -> Image.Image:
+    """Put an RGBA cut-out over an RGB picture that fills its size; the result is RGB."""
+    behind = fit_picture(background, (cutout.height, cutout.width), "fill").convert("RGBA")
+    return Image.alpha_composite(behind, cutout).convert("RGB")
 
 
 def fit_picture(
