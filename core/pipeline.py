@@ -388,9 +388,7 @@ def _estimated(
 def _framed(result: Image.Image, framing: Framing, colouring: str) -> Image.Image:
     framed, is_found = frame_picture(result, framing)
     if framed.mode == "RGBA" and colouring in ("estimated", "original"):
-        pixels = np.array(framed)
-        bleed(pixels, from_certain=colouring == "original")
-        framed = Image.fromarray(pixels)
+        framed = composite.bled(framed, from_certain=colouring == "original")
     if not is_found:
         _log.warning(
             "No subject was found (alpha is nowhere above %g): the result is not cropped.",

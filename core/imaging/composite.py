@@ -131,6 +131,13 @@ def _masked(
     return cutout
 
 
+def bled(cutout: Image.Image, *, from_certain: bool) -> Image.Image:
+    """Colour what is not seen of an RGBA cut-out beside what is, see :func:`.bleed.bleed`."""
+    pixels = np.array(cutout)
+    bleed(pixels, from_certain=from_certain)
+    return Image.fromarray(pixels)
+
+
 def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
     """Read a colour as (red, green, blue, alpha), 0..255 each.
 
