@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,7 @@ def find_layers(
     max_size: int | None = None,
     sam_prompt: object = None,
     cloth_category: str | None = None,
+    stretch: bool = True,
 ) -> list[Layer]:
     """Ask a session for the foregrounds of a picture.
 
@@ -112,6 +113,9 @@ def find_layers(
         In pixels of ``rgb``; see :func:`.prompt.check_prompt`.
     cloth_category
         See :meth:`.rembg_api.BaseSession.predict_alpha`.
+    stretch
+        Whether a session that would stretch a network's answer to 0..1, picture by picture, does
+        so. Not for frames of a clip, see :func:`.frames.steady_layers`.
 
     Returns
     -------
@@ -129,12 +133,18 @@ def find_layers(
     check_pillow(rgb)
     with enough_memory(rgb.size):
         small, sam_prompt = shrink(rgb, max_size, sam_prompt)
-        layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+        question: dict[str, object] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category}
+        if not stretch and getattr(session, "stretches", False):
+            question["stretch"] = False
+        layers = ask_layers(session, small, **question)
         if small is rgb:
             return layers
         size_hw = (rgb.height, rgb.width)
         # colours belong to the small picture's pixels
-        return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
+        return [
+            Layer(resize_alpha(each.alpha, size_hw), warning=each.warning, stretched=each.stretched)
+            for each in layers
+        ]
 
 
 def refine_layer(
@@ -177,7 +187,7 @@ def refine_layer(
             "holes": refinement.fill_holes,
         }
         if refinement.matting is not None:
-            found = replace(found, alpha=mask.refine(found.alpha, **cleaning))
+            found = _with_alpha(found, mask.refine(found.alpha, **cleaning))
             cleaning.clear()
             matte = find_matte(
                 image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
@@ -194,21 +204,20 @@ def refine_layer(
         )
         if refinement.invert:
             alpha = 1 - alpha
-        if alpha is found.alpha:
-            return found
-        edge = None if found.edge is None else _still_known(found.edge, found.alpha, alpha)
-        return Layer(alpha, edge=edge, solved=found.solved, warning=found.warning)
+        return _with_alpha(found, alpha)
 
 
-def _still_known(
-    edge: EdgeColours, before: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> EdgeColours | None:
-    """Return the colours of soft pixels that a cleaning left as they were; None of a new edge."""
-    is_same = alpha == before
-    if not (is_same | (alpha == 0) | (alpha == 1)).all():
-        return None
-    known = is_same.reshape(-1)[edge.pixels]
-    return EdgeColours(edge.pixels[known], edge.colours[known])
+def _with_alpha(layer: Layer, alpha: NDArray[np.float32]) -> Layer:
+    """Return a layer with another alpha, and those known colours of its edge that still hold."""
+    if alpha is layer.alpha:
+        return layer
+    edge = layer.edge
+    if edge is not None:
+        is_same = alpha == layer.alpha
+        known = is_same.reshape(-1)[edge.pixels]
+        is_hard = (is_same | (alpha == 0) | (alpha == 1)).all()  # no new soft edge
+        edge = EdgeColours(edge.pixels[known], edge.colours[known]) if is_hard else None
+    return Layer(alpha, edge=edge, solved=layer.solved, warning=layer.warning)
 
 
 def layer_of_matte(matte: Matte, warning: str = "") -> Layer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.registry.lookup import get_model
+from .batch import FRAMES
 from .models import DETAILS, SMALL_MODEL, choices
 from .preview import STYLES
 
@@ -68,6 +69,15 @@ FEATHER = (
         "max": 256.0,
         "step": 0.5,
         "tooltip": "Blur of the edge, in pixels (sigma).",
+    },
+)
+STEADY = (
+    list(FRAMES),
+    {
+        "default": FRAMES[0],
+        "advanced": True,
+        "tooltip": "steady = the images are the frames of a clip, in order: the mask does not "
+        "flicker from one to the next.",
     },
 )
 THRESHOLD = (

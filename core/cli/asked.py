@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from PIL import Image
+
 from ..errors import OptionError
-from ..imaging.composite import parse_colour
+from ..imaging.composite import over_picture, parse_colour
 from ..imaging.mask import check_cleaning
+from ..imaging.parts import take_apart
 from ..imaging.picture import open_picture
+from ..imaging.profile import without_profile
 from ..layers import LONGEST, check_max_size
 from ..matting.methods import MattingOptions
 from ..options import RemoveOptions
@@ -38,6 +42,9 @@ _EXCLUDED = (
     ("only_mask", "decontaminate", "a mask has no colours"),
     ("only_mask", "edge_colours", "a mask has no colours"),
     ("only_mask", "bgcolor", "a mask has no background"),
+    ("only_mask", "background", "a mask has no background"),
+    ("bgcolor", "background", "the one covers the other"),
+    ("trimap", "steady", "it belongs to one picture"),
     *(
         ("trimap", name, "a trimap takes the place of a model and its mask")
         for name in (
@@ -86,6 +93,8 @@ def settle(options: argparse.Namespace) -> None:
     _check_matting(options)
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)
+    if options.background is not None:
+        options.background = take_apart(open_picture(options.background)[0]).rgb
     if options.trimap is not None:
         options.trimap = open_picture(options.trimap)[0]
     else:
@@ -131,7 +140,7 @@ def _check_matting(options: argparse.Namespace) -> None:
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    options.model = options.model or DEFAULT_MODEL
+    options.model = options.model or ("custom" if options.model_path else DEFAULT_MODEL)
     spec = get_model(options.model)
     if options.sam_prompt is not None:
         if spec.output is not Output.SAM:
@@ -148,10 +157,28 @@ def check_output(options: argparse.Namespace, suffix: str) -> None:
     ------
     OptionError
     """
-    colour = options.bgcolor
-    check_format(suffix, options.only_mask or (colour is not None and colour[3] == 255))
+    check_format(suffix, is_opaque(options))
     if options.quality is not None and not takes_quality(suffix):
         raise OptionError(f"{suffix} loses nothing and takes no --quality; leave it out.")
+
+
+def is_opaque(options: argparse.Namespace) -> bool:
+    """Return whether what is asked for has no transparency."""
+    colour = options.bgcolor
+    is_covered = colour is not None and colour[3] == 255
+    return options.only_mask or is_covered or options.background is not None
+
+
+def finished(result: Image.Image, options: argparse.Namespace) -> Image.Image:
+    """Return a result of :func:`.pipeline.remove` over the background picture, if one is given."""
+    if options.background is None:
+        return result
+    if profile := result.info.get("icc_profile"):  # the background means sRGB
+        result = without_profile(result, profile)
+    covered = over_picture(result, options.background)
+    if "dpi" in result.info:
+        covered.info["dpi"] = result.info["dpi"]
+    return covered
 
 
 def file_suffix(output: str, options: argparse.Namespace) -> str:

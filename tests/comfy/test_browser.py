@@ -484,7 +484,8 @@ def test_a_linked_session_wins_over_the_model(page):
     )
     assert page.js(disabled, 3) and not page.js(disabled, 5)
     if page.has_panel:
-        page.tab.get_by_text("the linked session's model is used").wait_for(timeout=PATIENCE)
+        told = page.tab.get_by_text("the linked session's model is used").locator("visible=true")
+        told.wait_for(timeout=PATIENCE)
     page.shoot("linked")
     page.js("() => app.graph.getNodeById(2).connect(0, app.graph.getNodeById(5), 'session')")
     page.js("() => app.graph.getNodeById(3).disconnectInput('session')")
@@ -599,10 +600,11 @@ def test_panels_of_nodes_outside_the_graph_are_forgotten(page):
           for (const move of [() => {}, () => app.graph.add(node), () => app.graph.remove(node)]) {
             move()
             element.dataset.model = "nobody drew it"
+            node.widgets.find(({name}) => name === "model").value = "silueta"
             await app.refreshComboInNodes()
             await new Promise(ready => setTimeout(ready, 500))
             seen.push(element.dataset.model)
-            node.widgets.find(({name}) => name === "model").value = "silueta"
+            node.widgets.find(({name}) => name === "model").value = "u2net"
           }
           return seen
         }"""
@@ -627,12 +629,12 @@ def test_a_model_is_used_from_the_window(page):
     window.get_by_text("Use", exact=True).first.click()
     assert window.count() == 0
     (added,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
-    assert added["inputs"]["model"] == get_model("u2net").choice
+    assert added["inputs"]["model"] == get_model("backdrop").choice  # it is there
     page.js("() => app.canvas.selectNode(app.graph.nodes.find(({type}) => type === 'RemBGRemove'))")
     window = page.open_window("rembg-sessions.models")
-    window.get_by_text("Use", exact=True).nth(1).click()
+    window.get_by_text("Use", exact=True).last.click()
     (same,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
-    assert same["inputs"]["model"] == get_model("u2netp").choice
+    assert same["inputs"]["model"] == get_model("mobile-sam").choice
     page.shoot("used")
 
 
@@ -820,8 +822,12 @@ def test_download_of_a_run_is_shown_and_cancelled(page):
 def test_fallback_is_told_with_the_repair_one_click_away(page):
     page.open(workflow(device="CUDA"))
     assert succeeded(page.run())
-    told = page.tab.get_by_text("u2net_custom runs on the CPU, not on CUDA").first
+    said = "u2net_custom runs on the CPU, not on CUDA"
+    told = page.tab.locator(".p-toast, [data-sonner-toast]").get_by_text(said).first
     told.wait_for(timeout=PATIENCE)
+    assert page.js("id => app.graph.getNodeById(id).properties.rembg_warnings[0]", 3).startswith(
+        said
+    )
     page.shoot("fallback")
     if page.at_least("1.50"):
         page.tab.get_by_role("button", name="Why, and how to repair it").click()
