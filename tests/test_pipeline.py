@@ -56,14 +56,17 @@ def test_specks_and_holes_go_by_size(photo, options):
     assert (alpha[22, 82], alpha[32, 32]) == (255, 0)
 
 
-def test_cleaning_keeps_the_known_colours_of_edges():
+@pytest.mark.parametrize("is_matted", [False, True])
+def test_cleaning_keeps_the_known_colours_of_edges(is_matted):
     picture = Image.new("RGB", (200, 100), "white")
     pen = ImageDraw.Draw(picture)
     pen.ellipse((20.5, 10.5, 90.5, 90.5), "red")
     pen.ellipse((150, 40, 155, 45), "blue")
     picture = picture.resize((100, 50), Image.Resampling.BOX)
     layer = find_layers(new_session("backdrop"), picture)[0]
-    cleaned = refine_layer(np.asarray(picture), layer, Refinement(remove_specks=0.05))
+    matting = MattingOptions(method="auto") if is_matted else None
+    refinement = Refinement(remove_specks=0.05, matting=matting)
+    cleaned = refine_layer(np.asarray(picture), layer, refinement)
     assert layer.alpha[:, 60:].any()
     assert not cleaned.alpha[:, 60:].any()
     before = dict(zip(layer.edge.pixels, map(tuple, layer.edge.colours), strict=True))
