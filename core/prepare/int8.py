@@ -76,7 +76,7 @@ def _tools() -> Any:
     except ImportError as error:
         raise OptionError(
             f"Bringing a network to int8 needs the package onnx ({quotable(str(error))}): install "
-            "the extra, `python -m pip install rembg-sessions[optimize]`, or onnx itself."
+            "it, or the pack as rembg-sessions[optimize]."
         ) from error
     return quantization
 

@@ -51,7 +51,7 @@ def test_a_copy_computes_in_int8_and_nearly_the_same(home, tmp_path, photo, half
     ]
     assert 0 < np.abs(alphas[0] - alphas[1]).mean() < 0.05
     assert 0 < loss.levels < 13
-    assert min(loss.ious) > 0.9
+    assert min(loss.ious) > 0.8
 
 
 def test_the_bound():
@@ -118,7 +118,7 @@ def test_without_onnx_the_extra_is_named(home, folder, capsys, monkeypatch):
     monkeypatch.delattr(onnxruntime, "quantization", raising=False)
     command = ["optimize", "custom", "--int8", "--model-path", "mine.onnx", "--pictures"]
     assert main([*command, str(folder)]) == 1
-    assert "pip install rembg-sessions[optimize]" in capsys.readouterr().err
+    assert "rembg-sessions[optimize]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
