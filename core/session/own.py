@@ -17,7 +17,7 @@ from ..weights.store import custom_path
 UNKNOWN = "unknown"
 """The kind of a file that does not say it, and of which nobody has."""
 
-_MODELS: Mapping[str, str] = MappingProxyType(
+OWN_MODELS: Mapping[str, str] = MappingProxyType(
     {
         "U-2-Net": "u2net_custom",
         "IS-Net": "dis_custom",
@@ -37,6 +37,11 @@ def own_kind(path: Path) -> str:
     """
     kind = kind_of(path)
     return (kind.is_named and kind.family) or told_family(path) or kind.family or UNKNOWN
+
+
+def says_its_kind(path: Path) -> bool:
+    """Return whether a user's file says its kind for certain, so that no other is to be offered."""
+    return kind_of(path).is_named
 
 
 def own_kinds(names: Iterable[str], folders: Sequence[Path] = ()) -> dict[str, str]:
@@ -80,10 +85,10 @@ def own_recipe(spec: ModelSpec, path: Path) -> ModelSpec:
         if family == UNKNOWN:
             raise OptionError(
                 f"{quotable(path.name)} does not say of which kind it is. Use it once as "
-                f"{', '.join([*_MODELS.values()][:-1])} or {[*_MODELS.values()][-1]}, as its "
+                f"{', '.join([*OWN_MODELS.values()][:-1])} or {[*OWN_MODELS.values()][-1]}, as its "
                 f"author says or as the mask is right: that is remembered for {spec.name}."
             )
-        spec = get_model(_MODELS[family])
+        spec = get_model(OWN_MODELS[family])
         if kind.last == "Conv":  # some leave the sigmoid to the program
             spec = replace(spec, output=Output.LOGITS)
     if spec.output is Output.LOGITS and kind.last == "Sigmoid":
@@ -113,7 +118,7 @@ def own_row(recipe: ModelSpec) -> ModelSpec:
 def misfit(spec: ModelSpec, path: Path) -> str:
     """Return what to tell the user of a file that is opened as another kind than it is."""
     kind = kind_of(path)
-    fitting = _MODELS[kind.family] if kind.is_named else spec.name
+    fitting = OWN_MODELS[kind.family] if kind.is_named else spec.name
     if spec.output is Output.OWN or fitting == spec.name:
         return ""
     return (
@@ -123,6 +128,6 @@ def misfit(spec: ModelSpec, path: Path) -> str:
 
 def remember(spec: ModelSpec, path: Path) -> None:
     """Remember what a file was used as that does not say its kind for certain."""
-    families = {model: family for family, model in _MODELS.items()}
+    families = {model: family for family, model in OWN_MODELS.items()}
     if spec.name in families and not kind_of(path).is_named:
         tell(path, families[spec.name])

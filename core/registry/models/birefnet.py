@@ -21,7 +21,7 @@ def _emmajohnson(path: str) -> HubFile:
 BIREFNET: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="birefnet-general",
-        label="general purpose, fine edges",
+        label="fine edges",
         session_class="BiRefNetSessionGeneral",
         aliases=("general",),
         good_for="Fine edges on most subjects; slow without a GPU.",
@@ -47,7 +47,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite",
-        label="general purpose, fine edges, smaller",
+        label="smaller",
         session_class="BiRefNetSessionGeneralLite",
         aliases=("birefnet-lite", "general-lite"),
         good_for="Most of birefnet-general's quality from a quarter of the download.",
@@ -116,7 +116,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-hrsod",
-        label="salient objects in large pictures",
+        label="large pictures",
         session_class="BiRefNetSessionHRSOD",
         aliases=("hrsod",),
         good_for="The one eye-catching object of a large picture.",
@@ -137,7 +137,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-cod",
-        label="camouflaged objects",
+        label="camouflage",
         session_class="BiRefNetSessionCOD",
         aliases=("cod",),
         good_for="Subjects that look like what is behind them.",
@@ -158,7 +158,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-massive",
-        label="general purpose, widest training",
+        label="unusual",
         session_class="BiRefNetSessionMassive",
         aliases=("dis-tr-tes",),
         good_for="Unusual subjects that birefnet-general misses.",
@@ -180,7 +180,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-hr-matting",
-        label="large pictures, soft edges",
+        label="hair, fur",
         session_class="BiRefNetSessionHrMatting",
         aliases=("matting-hr",),
         good_for="Hair, fur and glass in pictures of 2048 px and more; needs a large GPU.",
@@ -237,7 +237,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-fp16",
-        label="general purpose, fine edges, half precision for GPUs",
+        label="GPU",
         session_class="BiRefNetSessionGeneralFP16",
         good_for="birefnet-general on a GPU, faster; slower on the CPU.",
         licence=_DIS5K,
@@ -262,7 +262,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite-fp16",
-        label="general purpose, fine edges, smaller, half precision for GPUs",
+        label="GPU",
         session_class="BiRefNetSessionGeneralLiteFP16",
         good_for="birefnet-general-lite on a GPU; slower on the CPU.",
         licence=_DIS5K,
@@ -286,7 +286,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite-dynamic",
-        label="general purpose, fine edges, smaller, any input size",
+        label="any",
         session_class="BiRefNetSessionGeneralLiteDynamic",
         aliases=("birefnet-lite-dynamic",),
         good_for="birefnet-general-lite at any input_size; needs onnxruntime 1.25 or newer.",
@@ -312,7 +312,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite-2k",
-        label="large upright pictures, smaller",
+        label="large",
         session_class="BiRefNetSessionGeneralLite2K",
         aliases=("birefnet-lite-2k", "general-lite-2k"),
         good_for="Upright pictures of 2560 px and more; birefnet-general-lite's work, 3.5 times.",
@@ -332,7 +332,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-512-fp16",
-        label="general purpose, small pictures, half precision for GPUs",
+        label="small",
         session_class="BiRefNetSessionGeneral512FP16",
         aliases=("birefnet-512x512",),
         good_for="Small pictures and previews: a quarter of birefnet-general's work.",
@@ -358,7 +358,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-toonout",
-        label="anime illustrations, fine edges, half precision for GPUs",
+        label="drawings, GPU",
         session_class="BiRefNetSessionToonOut",
         aliases=("toonout",),
         good_for="Drawn characters with hair and soft edges; made from birefnet-general.",
