@@ -104,7 +104,7 @@ def own_row(recipe: ModelSpec) -> ModelSpec:
     OptionError
         If none does.
     """
-    for name in _MODELS.values():
+    for name in OWN_MODELS.values():
         row = get_model(name)
         has_alpha = recipe.output in (Output.PROBABILITY, Output.LOGITS)
         if has_alpha and all(getattr(row, each) == getattr(recipe, each) for each in _RECIPE):
