@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, framing, models
+from . import cutout, framing, models, optimize
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -145,6 +145,25 @@ def parser() -> argparse.ArgumentParser:
     )
     keeping.set_defaults(run=models.prepared)
     keeping.add_argument("--remove", action="store_true", help="remove them to make room")
+
+    making = commands.add_parser(
+        "optimize",
+        help="make a copy of a network that computes in int8, and judge it",
+        epilog="example: rembg-sessions optimize isnet-general-use --int8 --pictures photos/",
+    )
+    making.set_defaults(run=optimize.run)
+    making.add_argument("model", metavar="MODEL", help="see `models`; custom for your own file")
+    making.add_argument("--int8", action="store_true", help="whole numbers of 8 bit, for CPUs")
+    making.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        required=True,
+        help="such as it is to be used for, 3 or more, of which a third is to judge it",
+    )
+    making.add_argument("--model-path", metavar="FILE", help="your own file, with the model custom")
+    making.add_argument(
+        "--anyway", action="store_true", help="keep it, however much its masks differ"
+    )
 
     examine = commands.add_parser(
         "doctor", help="examine the installation", epilog="example: rembg-sessions doctor"
