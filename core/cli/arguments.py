@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, framing, models
+from . import batch, cutout, framing, models
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -44,6 +44,19 @@ examples:
 
 exit codes:
   0 done, or done before; 1 something failed; 2 wrong usage; 3 no picture found; 130 cancelled
+"""
+
+
+_BATCH_EXAMPLES = """\
+A source is a folder, a .txt file with a path or an address in each line, or an address that fsspec
+lists, s3://bucket/photos for example. The outputs, and a record of each picture in JSON Lines, go
+to the target. Run it again to go on: what is done is not done again.
+
+examples:
+  rembg-sessions batch photos/ cutouts/ --model isnet-general-use
+  rembg-sessions batch photos/ cutouts/ --retry-failed
+  rembg-sessions batch incoming/ cutouts/ --watch
+  rembg-sessions batch s3://bucket/photos s3://bucket/cutouts --manifest done.jsonl
 """
 
 
@@ -122,6 +135,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_cutout(cut)
+
+    many = commands.add_parser(
+        "batch",
+        help="cut out a folder, a list or a bucket, with a record; goes on where it stopped",
+        usage="rembg-sessions batch SOURCE TARGET [options]",
+        epilog=_BATCH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_cutout(many)
+    _add_batch(many)
 
     listing = commands.add_parser(
         "models", help="list the models", epilog="example: rembg-sessions models --installed"
@@ -338,3 +361,13 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         '{"sam_prompt": [{"type": "point", "label": 1, "data": [320, 240]}]}',
     )
     more.add_argument("--accept-usage-cost", action="store_true", help="no model here costs money")
+
+
+def _add_batch(many: argparse.ArgumentParser) -> None:
+    """Add what batch has besides."""
+    many.set_defaults(run=batch.run)
+    record = many.add_argument_group("record")
+    record.add_argument(
+        "--manifest", metavar="FILE", help=f"where it is kept (TARGET/{batch.NAME})"
+    )
+    record.add_argument("--retry-failed", action="store_true", help="try again what failed before")

@@ -21,6 +21,7 @@ from ..imaging.formats import WRITTEN, is_written
 from ..imaging.profile import without_profile
 from ..text import visible
 from ..weights.filesystem import is_too_long, remove, replace
+from . import remote
 from .jobs import STREAM, Job, same_folder
 
 # How formats that lose something are written: with as little loss as they can, unless a quality
@@ -110,6 +111,9 @@ def write(
             raise OptionError("Standard output is closed; name a file in place of -.")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        return
+    if remote.is_address(job.target):
+        remote.write(job.target, data, overwrite)
         return
     with placed(job, overwrite) as part, part.open("xb") as file:
         file.write(data)
