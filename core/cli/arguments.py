@@ -298,6 +298,20 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         "-ppm", "--post-process-mask", action="store_true", help="smooth, hard-edged mask"
     )
     mask.add_argument(
+        "--remove-specks",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="remove regions smaller than this share of the largest: 0.01 for clutter",
+    )
+    mask.add_argument(
+        "--fill-holes",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="fill holes smaller than this share of the largest region; 1 fills all",
+    )
+    mask.add_argument(
         "--edge-colours",
         choices=EDGE_COLOURS,
         help="colours of soft edges (estimated, unless one of the next two is given)",

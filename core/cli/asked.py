@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..errors import OptionError
 from ..imaging.composite import over_picture, parse_colour
+from ..imaging.mask import check_cleaning
 from ..imaging.parts import take_apart
 from ..imaging.picture import open_picture
 from ..imaging.profile import without_profile
@@ -48,7 +49,8 @@ _EXCLUDED = (
         ("trimap", name, "a trimap takes the place of a model and its mask")
         for name in (
             *("model", "model_path", "input_size", "no_prepare", "sam_prompt", "cloth_category"),
-            *("post_process_mask", "max_size", *_MATTING, "sam_model", "sam_quant"),
+            *("post_process_mask", "remove_specks", "fill_holes", "max_size", *_MATTING),
+            *("sam_model", "sam_quant"),
         )
     ),
 )
@@ -58,8 +60,9 @@ _EXTRAS = (
     *("model_path", "providers", "device_id", "threads", "optimization", "input_size"),
     *("sam_model", "sam_quant", "sam_prompt", "cloth_category", "cc"),
     *("alpha_matting", *_MATTING, "matting_method", "vitmatte", "vitmatte_model", "trimap"),
-    *("only_mask", "post_process_mask", "decontaminate", "putalpha", "edge_colours"),
-    *("bgcolor", "max_size", "tolerance", "soft_edge", "keep_shadow", "strict"),
+    *("only_mask", "post_process_mask", "remove_specks", "fill_holes", "decontaminate"),
+    *("putalpha", "edge_colours", "bgcolor", "max_size"),
+    *("tolerance", "soft_edge", "keep_shadow", "strict"),
 )
 
 
@@ -86,6 +89,7 @@ def settle(options: argparse.Namespace) -> None:
     options.vitmatte = options.vitmatte or options.vitmatte_model is not None
     options.framing = framing(options)
     check_max_size(options.max_size)
+    check_cleaning(options.remove_specks, options.fill_holes)
     _check_matting(options)
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)
@@ -136,7 +140,7 @@ def _check_matting(options: argparse.Namespace) -> None:
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    options.model = options.model or DEFAULT_MODEL
+    options.model = options.model or ("custom" if options.model_path else DEFAULT_MODEL)
     spec = get_model(options.model)
     if options.sam_prompt is not None:
         if spec.output is not Output.SAM:
@@ -259,6 +263,8 @@ def picture_options(options: argparse.Namespace) -> RemoveOptions:
         "trimap": options.trimap,
         "only_mask": options.only_mask,
         "post_process_mask": options.post_process_mask,
+        "remove_specks": options.remove_specks,
+        "fill_holes": options.fill_holes,
         "putalpha": options.putalpha,
         "edge_colours": edge_colours,
         "bgcolor": options.bgcolor,

@@ -19,27 +19,24 @@ from .terminal import download_bar, say, show
 def list_models(options: argparse.Namespace) -> int:
     """List the models, those that are on this machine first, or alone; for 80 columns."""
     is_here = {spec.name: not spec.custom and find(spec) is not None for spec in MODELS}
-    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "")]
+    rows = [(("NAME", "SIZE", "LICENCE", "INSTALLED"), ("", ""))]
     for spec in sorted(MODELS, key=lambda spec: not is_here[spec.name]):
         if is_here[spec.name] or not options.installed:
             installed = "yes" if is_here[spec.name] else "your file" if spec.custom else "no"
-            rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for *cells, good_for in rows:
+            licence, _, more = spec.licence.split(" (")[0].partition(", ")
+            rows.append(((spec.name, _size(spec), licence, installed), (spec.good_for, more)))
+    widths = [max(len(cells[i]) for cells, _ in rows) for i in range(4)]
+    for cells, notes in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
         show("  ".join(padded).rstrip())
-        if good_for:
-            show(f"  {good_for}")
+        for note in filter(None, notes):
+            show(f"  {note}")
     return 0
 
 
 def _size(spec: ModelSpec) -> str:
     sizes = [file.size or 0 for file in spec.weights]
     return f"{sum(sizes) / 1e6:.0f} MB" if sizes and all(sizes) else ""
-
-
-def _licence(spec: ModelSpec) -> str:
-    return spec.licence.split(" (")[0].split(",")[0]
 
 
 def download(options: argparse.Namespace) -> int:

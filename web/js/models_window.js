@@ -2,7 +2,7 @@
 
 import { app } from "../../../scripts/app.js";
 import { ask, listModels, prepared, refresh, unwatch, watch } from "./models.js";
-import { asking, makePanel, megabytes } from "./panel.js";
+import { makePanel, megabytes } from "./panel.js";
 import { tell } from "./toasts.js";
 import { button, element, openWindow } from "./window.js";
 
@@ -24,23 +24,26 @@ function use(row) {
   app.graph.setDirtyCanvas(true, true);
 }
 
-/** Ask the pack to remove something; the button asks once more before. */
+/** A button that asks the pack to remove something, when it is pressed twice. */
 function removing(text, title, route, body) {
-  const made = asking(text, title, async () => {
-    if (made.dataset.sure !== "1") {
-      made.dataset.sure = "1";
+  let sure = false;
+  const made = button(text, title, async () => {
+    if (!sure) {
+      sure = true;
       made.textContent = "Really?";
       return;
     }
+    made.disabled = true;
     try {
       await ask(route, body);
     } catch (error) {
       tell("error", "rembg-sessions: not deleted", error.message);
     }
     await refresh();
+    made.disabled = false;
   });
   made.addEventListener("blur", () => {
-    made.dataset.sure = "";
+    sure = false;
     made.textContent = text;
   });
   return made;
@@ -98,8 +101,10 @@ export async function showModels() {
     return;
   }
   let close = () => {};
+  const isThere = (row) => row.installed || !row.has_file;
   const rows = listModels()
     .filter((row) => !row.custom)
+    .sort((one, other) => isThere(other) - isThere(one)) // the rest as it is
     .map((row) => makeRow(row, () => close()));
   const grid =
     "display: grid; grid-template-columns: 1fr 260px auto; gap: 8px 16px; align-items: center;" +

@@ -5,12 +5,13 @@ import { cancelDownload, downloadOf, findModel, startDownload } from "./models.j
 import { button, element, openWindow } from "./window.js";
 
 export const PANEL_HEIGHT = 52;
+const SHORT = 120; // characters that a toast shows in two lines
 
 /** A size in bytes, in words. */
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** A button that rests until what it asked for is answered. */
-export function asking(text, title, ask) {
+function asking(text, title, ask) {
   const made = button(text, title, async () => {
     made.disabled = true;
     await ask();
@@ -40,7 +41,7 @@ function showMessage(title, message) {
 /** What one page is told of a failed download: two lines, and a way to the rest. */
 export function failure({ model, message }) {
   const title = `${model} was not downloaded`;
-  const first = message.split(/(?<=[.:]) |\n/)[0];
+  const first = message.length > SHORT ? message.split(/(?<=[.:]) |\n/)[0] : message;
   return {
     title,
     detail: `${first} The model backdrop needs no download.`,
