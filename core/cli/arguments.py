@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, framing, models, optimize
+from . import batch, cutout, framing, models, optimize
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -44,6 +44,19 @@ examples:
 
 exit codes:
   0 done, or done before; 1 something failed; 2 wrong usage; 3 no picture found; 130 cancelled
+"""
+
+
+_BATCH_EXAMPLES = """\
+A source is a folder, a .txt file with a path or an address in each line, or an address that fsspec
+lists, s3://bucket/photos for example. The outputs, and a record of each picture in JSON Lines, go
+to the target. Run it again to go on: what is done is not done again.
+
+examples:
+  rembg-sessions batch photos/ cutouts/ --model isnet-general-use
+  rembg-sessions batch photos/ cutouts/ --retry-failed
+  rembg-sessions batch incoming/ cutouts/ --watch
+  rembg-sessions batch s3://bucket/photos s3://bucket/cutouts --manifest done.jsonl
 """
 
 
@@ -123,6 +136,16 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_cutout(cut)
 
+    many = commands.add_parser(
+        "batch",
+        help="cut out a folder, a list or a bucket, with a record; goes on where it stopped",
+        usage="rembg-sessions batch SOURCE TARGET [options]",
+        epilog=_BATCH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_cutout(many)
+    batch.add_arguments(many)
+
     listing = commands.add_parser(
         "models", help="list the models", epilog="example: rembg-sessions models --installed"
     )
@@ -151,19 +174,7 @@ def parser() -> argparse.ArgumentParser:
         help="make a copy of a network that computes in int8, and judge it",
         epilog="example: rembg-sessions optimize isnet-general-use --int8 --pictures photos/",
     )
-    making.set_defaults(run=optimize.run)
-    making.add_argument("model", metavar="MODEL", help="see `models`; custom for your own file")
-    making.add_argument("--int8", action="store_true", help="whole numbers of 8 bit, for CPUs")
-    making.add_argument(
-        "--pictures",
-        metavar="FOLDER",
-        required=True,
-        help="such as it is to be used for, 3 or more, of which a third is to judge it",
-    )
-    making.add_argument("--model-path", metavar="FILE", help="your own file, with the model custom")
-    making.add_argument(
-        "--anyway", action="store_true", help="keep it, however much its masks differ"
-    )
+    optimize.add_arguments(making)
 
     examine = commands.add_parser(
         "doctor", help="examine the installation", epilog="example: rembg-sessions doctor"

@@ -21,6 +21,25 @@ from .terminal import say, show
 _MOST_PICTURES = 60
 
 
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    command.set_defaults(run=run)
+    command.add_argument("model", metavar="MODEL", help="see `models`; custom for your own file")
+    command.add_argument("--int8", action="store_true", help="whole numbers of 8 bit, for CPUs")
+    command.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        required=True,
+        help="such as it is to be used for, 3 or more, of which a third is to judge it",
+    )
+    command.add_argument(
+        "--model-path", metavar="FILE", help="your own file, with the model custom"
+    )
+    command.add_argument(
+        "--anyway", action="store_true", help="keep it, however much its masks differ"
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Make a copy, say what it gains and loses, and keep it where it loses little."""
     if not options.int8:
