@@ -12,7 +12,8 @@ from ..core.registry.spec import ModelSpec
 from ..core.runtime.providers import CHOICES, choose
 from ..core.session.factory import get_session
 from ..core.session.network import CLOTH_CATEGORIES
-from ..core.weights.store import custom_path, find
+from ..core.weights.own import custom_path
+from ..core.weights.store import find
 from . import host
 from .handle import SessionHandle
 
@@ -73,11 +74,12 @@ def open_handle(
             f"{spec.name} needs a file: put your .onnx file into ComfyUI's models/rembg folder, "
             "refresh the page, and choose it as custom_model."
         )
+    folders = host.model_folders()
     session = get_session(
         spec.name,
         providers=providers,
-        model_path=custom_model if has_file else None,
-        folders=host.model_folders(),
+        model_path=custom_path(custom_model, folders) if has_file else None,
+        folders=folders,
         on_progress=host.download_progress(),
         cpu_fallback=cpu_fallback,
         runs_on=host.runs_on(),

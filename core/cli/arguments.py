@@ -39,6 +39,7 @@ examples:
   rembg-sessions cutout *.jpg cutouts/ --model isnet-general-use
   rembg-sessions cutout photos/ cutouts/ --jobs 2 --json
   rembg-sessions cutout < photo.jpg > cutout.png
+  rembg-sessions cutout photo.jpg --model-path ./my.onnx
   rembg-sessions i -m u2net -a -bgc 255 255 255 255 photo.jpg card.png
 
 exit codes:
@@ -218,7 +219,10 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     model = cut.add_argument_group("model")
     model.add_argument("-m", "--model", metavar="NAME", help=f"see `models` ({DEFAULT_MODEL})")
     model.add_argument(
-        "--model-path", metavar="FILE", help="your own file, for the *_custom models"
+        "--model-path",
+        metavar="FILE",
+        help="your own .onnx file, such as ./my.onnx; -m says its kind (u2net_custom, dis_custom, "
+        "ben_custom, birefnet_custom), where the file itself does not",
     )
     model.add_argument(
         "--providers",

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from ..errors import OptionError, RembgSessionsError
 from ..prepare.cache import kept, remove_kept
+from ..prepare.kind import kind_of
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
 from ..runtime.doctor import own_command
+from ..session.network import OWN_FILES
+from ..text import visible
+from ..weights.own import own_files
 from ..weights.store import ensure, find
 from .terminal import download_bar, say, show
 
@@ -30,7 +34,27 @@ def list_models(options: argparse.Namespace) -> int:
         show("  ".join(padded).rstrip())
         if good_for:
             show(f"  {good_for}")
+    _show_own_files()
+    if not options.installed:
+        show("Your own file, wherever it lies: cutout photo.jpg --model-path ./my.onnx")
     return 0
+
+
+def _show_own_files() -> None:
+    """Tell which files of the user's lie in the model folders, and how they are called up."""
+    for path in own_files(_comfy_folders()):
+        family = kind_of(path).family
+        model = f"-m {OWN_FILES[family]} " if family else ""
+        name = visible(path.name)
+        show(f"{name}  {_megabytes(path)}  yours, {family or 'of a kind it does not tell'}")
+        show(f"  {model}--model-path {name}" + ("" if family else ", with -m and one of *_custom"))
+
+
+def _megabytes(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size / 1e6:.1f} MB"
+    except OSError:
+        return "unreadable"
 
 
 def _size(spec: ModelSpec) -> str:

@@ -313,6 +313,15 @@ def test_models_lists_every_model(capsys):
     assert max(map(len, output.splitlines())) <= 80
 
 
+def test_own_files_are_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "mine.onnx").write_bytes(b"x" * 2_000_000)
+    assert cli.main(["models", "--installed"]) == 0
+    *_, name, how = capsys.readouterr().out.splitlines()
+    assert name == "mine.onnx  2.0 MB  yours, of a kind it does not tell"
+    assert how == "  --model-path mine.onnx, with -m and one of *_custom"
+
+
 def test_installed_models_come_first_or_alone(monkeypatch, capsys):
     monkeypatch.setattr(models, "find", lambda spec: () if spec.name == "silueta" else None)
     assert cli.main(["models"]) == 0
