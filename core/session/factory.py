@@ -142,7 +142,7 @@ def get_session(model_name: ModelName | str = DEFAULT_MODEL, **options: Any) -> 
     return share(_session_type(model_name, options), **options)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value  # pyright: ignore
 
 
