@@ -36,6 +36,10 @@ class WeightsError(RembgSessionsError, OSError):
     """Weights that are missing, damaged or could not be downloaded."""
 
 
+class DownloadError(WeightsError):
+    """Weights that no source gave."""
+
+
 class OfflineError(WeightsError):
     """A download was needed but downloads are switched off."""
 

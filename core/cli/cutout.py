@@ -25,7 +25,7 @@ from . import asked
 from .inputs import check_ending, check_file_name, check_folder_name, names
 from .jobs import STREAM, Found, Job, ends_as_folder, find_jobs, is_folder, one_job
 from .output import TargetError, check_place, remove_leftovers, write
-from .terminal import about, counted, download_bar, hush, named, remark, say, show
+from .terminal import about, counted, downloads, hush, named, remark, say, show
 
 NOTHING_FOUND = 3
 """The exit code where there is no picture, which is neither done nor failed."""
@@ -206,7 +206,7 @@ def _cut_out_many(found: Found, models: _Models, options: argparse.Namespace) ->
     open_jobs = (job for job in found.jobs if not stopped.is_set())
     # one at a time needs no threads, and ends at once when it is cancelled
     ends = map(work, open_jobs) if options.jobs == 1 else in_order(open_jobs, work, options.jobs)
-    with counted(filter(None, ends), "picture", len(found.jobs)) as results:
+    with counted(filter(None, ends), len(found.jobs)) as results:
         for done in results:
             cut, failed = cut + (not done.error), failed + bool(done.error)
             warned += bool(done.warnings)
@@ -244,15 +244,16 @@ def _open_models(options: argparse.Namespace) -> _Models:
     settings = asked.runtime_options(options)
     method = asked.method_of(options)
     session = refiner = None
-    with download_bar() as on_progress:
-        if options.trimap is None:
+    if options.trimap is None:
+        with downloads(options.model) as on_progress:
             session = get_session(
                 options.model,
                 **asked.model_options(options),
                 on_progress=on_progress,
                 **settings,
             )
-        if method and check_method(method).takes_model:
+    if method and check_method(method).takes_model:
+        with downloads("vitmatte") as on_progress:
             refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
     for model in (session, refiner):
         if model is not None:

@@ -17,7 +17,7 @@ from ..session.network import OWN_FILES
 from ..text import visible
 from ..weights.own import own_files
 from ..weights.store import ensure, find
-from .terminal import download_bar, say, show
+from .terminal import downloads, say, show
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -83,7 +83,7 @@ def download(options: argparse.Namespace) -> int:
         try:
             if spec.custom:
                 raise OptionError(f"{spec.name} has no file to download: you supply it.")
-            with download_bar() as on_progress:
+            with downloads(spec.name) as on_progress:
                 paths = ensure(spec, on_progress=on_progress)
             for path in paths:
                 show(str(path))

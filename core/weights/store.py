@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from .. import settings
-from ..errors import OfflineError, OptionError, WeightsError
+from ..errors import DownloadError, OfflineError, OptionError, WeightsError
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec, Output, WeightFile
 from .disk import on_disk
 from .download import place
 from .network import offline
 from .own import custom_path
+from .progress import Lines
 from .sources import expectation, mismatch, urls, usual_names
 from .transfer import Report
 
@@ -233,10 +234,11 @@ def ensure(
         lines = "\n".join(f"- {file.file} from {urls(file)}" for file in needed)
         raise OfflineError(
             f"The model {spec.name} is not installed, and downloads are switched off "
-            f"({reason}). Switch them on, or put into the folder {folder}:\n{lines}"
+            f"({reason}). Switch them on, or put into the folder {folder}:\n{lines}\n"
+            f"{_instead(spec)}"
         )
     for file, target in missing.items():
-        if place(file, target, parts, on_progress or _silent):
+        if _place(spec, file, target, parts, on_progress or Lines(spec.name, _log.warning)):
             with on_disk(file, target):
                 _verified.add(_stamp(target, file))
         else:
@@ -305,5 +307,15 @@ def _offline_reason(download: bool) -> str | None:
     return "HF_HUB_OFFLINE is set" if offline() else settings.offline_reason()
 
 
-def _silent(done: int, total: int) -> None:
-    pass
+def _place(spec: ModelSpec, *what: Any) -> bool:
+    try:
+        return place(*what)
+    except DownloadError as error:
+        raise DownloadError(f"{error}\n{_instead(spec)}") from error
+
+
+def _instead(spec: ModelSpec) -> str:
+    """Return what needs no download."""
+    if spec.output is Output.MATTE:
+        return "The other methods of alpha matting need no download."
+    return "The model backdrop, for plain backdrops, needs no download."

@@ -1,7 +1,6 @@
 """The command line, called in process; one test runs it as a program."""
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -145,14 +144,6 @@ def test_wrong_usage_takes_two_lines(folder, capsys, wrong):
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: ") and len(first) < 1100 and first.isprintable()
     assert re.fullmatch("`rembg-sessions( cutout)? --help` tells what there is.", second)
-
-
-def test_a_setting_that_tqdm_refuses(folder, tmp_path):
-    line = [sys.executable, "-m", "rembg_sessions", "cutout", str(folder), str(tmp_path / "out")]
-    environment = {**os.environ, "TQDM_MININTERVAL": "often"}
-    run = subprocess.run([*line, "-m", "backdrop"], env=environment, capture_output=True, text=True)
-    assert run.returncode == 1 and "Traceback" not in run.stderr
-    assert "does not take what a variable is set to whose name begins with TQDM_" in run.stderr
 
 
 def test_jpeg_needs_a_background(folder, tmp_path, capsys):
