@@ -18,6 +18,9 @@ from ..errors import OptionError
 from ..imaging.picture import open_picture
 from ..matting.methods import check_method
 from ..pipeline import remove
+from ..registry.lookup import get_model
+from ..registry.spec import Output
+from ..runtime.library import hush_onnxruntime
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from ..text import visible
@@ -244,6 +247,11 @@ def _open_models(options: argparse.Namespace) -> _Models:
     settings = asked.runtime_options(options)
     method = asked.method_of(options)
     session = refiner = None
+    takes_model = bool(method) and check_method(method).takes_model
+    if takes_model or (
+        options.trimap is None and get_model(options.model).output is not Output.BACKDROP
+    ):
+        hush_onnxruntime()
     if options.trimap is None:
         with downloads(options.model) as on_progress:
             session = get_session(
@@ -252,7 +260,7 @@ def _open_models(options: argparse.Namespace) -> _Models:
                 on_progress=on_progress,
                 **settings,
             )
-    if method and check_method(method).takes_model:
+    if takes_model:
         with downloads("vitmatte") as on_progress:
             refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
     for model in (session, refiner):

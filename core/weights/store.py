@@ -311,7 +311,7 @@ def _place(spec: ModelSpec, *what: Any) -> bool:
     try:
         return place(*what)
     except DownloadError as error:
-        raise DownloadError(f"{error}\n{_instead(spec)}") from error
+        raise DownloadError(f"{error}\n{_instead(spec)}") from None
 
 
 def _instead(spec: ModelSpec) -> str:
