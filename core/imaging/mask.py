@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import flag, number, whole
+from ..errors import needed
 from .morphology import grow, over_cross
 
 LARGEST_RADIUS = 1000
@@ -109,7 +110,8 @@ def threshold(alpha: NDArray[np.float32], level: float) -> NDArray[np.float32]:
 
 def fill_holes(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set regions below 0.5 that do not touch the border of the image to 1."""
-    from scipy import ndimage
+    with needed("scipy", "Filling holes"):
+        from scipy import ndimage
 
     solid = alpha >= 0.5
     holes = ndimage.binary_fill_holes(solid) & ~solid
@@ -122,7 +124,8 @@ def fill_holes(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def keep_largest(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set everything to 0 but the largest region of alpha ≥ 0.5 and its soft edge."""
-    from scipy import ndimage
+    with needed("scipy", "Keeping the largest region"):
+        from scipy import ndimage
 
     # corners join, or slanting lines of one pixel would fall apart
     labels, count = ndimage.label(alpha >= 0.5, np.ones((3, 3)))
@@ -143,7 +146,8 @@ def feather(alpha: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     """Blur the edge with a Gaussian of ``radius`` pixels."""
     if radius <= 0:
         return alpha
-    from scipy import ndimage
+    with needed("scipy", "Feathering"):
+        from scipy import ndimage
 
     return ndimage.gaussian_filter(alpha, radius)
 
