@@ -179,6 +179,11 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     )
     cut.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     cut.add_argument(
+        "--redo-if-newer",
+        action="store_true",
+        help="replace outputs that are older than their pictures",
+    )
+    cut.add_argument(
         "--suffix",
         metavar="SUFFIX",
         help="format of outputs that are not named one by one (default: .png)",
@@ -214,6 +219,11 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         metavar="N",
         type=_whole(1, 100),
         help="1 to 100, of JPEG, WebP and AVIF (as little loss as they can; WebP: none)",
+    )
+    cut.add_argument(
+        "--keep-metadata",
+        action="store_true",
+        help="keep the EXIF data: camera, time, place, author, copyright",
     )
 
     model = cut.add_argument_group("model")

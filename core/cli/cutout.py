@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 
 from ..batch import in_order
 from ..errors import OptionError
-from ..imaging.picture import open_picture
+from ..imaging.metadata import read_exif
+from ..imaging.picture import open_picture, read_file
 from ..matting.methods import check_method
 from ..pipeline import remove
 from ..registry.lookup import get_model
@@ -64,6 +65,8 @@ class _Done:
     error: str = ""
     is_last: bool = False
     """Whether the others would fail like this one."""
+    is_kept: bool = False
+    """Whether the output was there already, and stays."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,7 +97,13 @@ def run(options: argparse.Namespace) -> int:
     for name in ("watch", "no_recursive", "delete_input"):
         if getattr(options, name):
             raise OptionError(f"--{name.replace('_', '-')} needs a folder as the input.")
-    return _run_one(one_job(inputs[0], output, ending, options.overwrite), suffix, options)
+    redo, overwrite = options.redo_if_newer, options.overwrite
+    job = one_job(inputs[0], output, ending, overwrite=overwrite, redo=redo)
+    if job is None:
+        _report(_Done(Job(inputs[0], output), is_kept=True), None, options)
+        remark("Nothing is left to do.")
+        return 0
+    return _run_one(job, suffix, options)
 
 
 def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
@@ -118,6 +127,8 @@ def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Na
     remove_leftovers(found.folders)
     for sentence in found.remarks():
         remark(sentence)
+    for job in found.kept if options.json else ():
+        _report(_Done(job, is_kept=True), None, options)
     for source, sentence in found.failures:
         _report(_Done(Job(source, ""), error=sentence), None, options)
     if not (found.jobs or options.watch):  # then no model is opened
@@ -187,6 +198,7 @@ def _find(inputs: list[str], target: Path, ending: str, options: argparse.Namesp
         target,
         ending,
         overwrite=options.overwrite,
+        redo=options.redo_if_newer,
         recursive=not options.no_recursive,
     )
 
@@ -239,6 +251,7 @@ def _report(done: _Done, models: _Models | None, options: argparse.Namespace) ->
             "milliseconds": done.milliseconds,
             "warnings": done.warnings,
             "error": done.error or None,
+            "kept": done.is_kept,
         }
         show(json.dumps(line))
 
@@ -288,10 +301,17 @@ def _try(
 
 def _cut_out(job: Job, suffix: str, models: _Models, options: argparse.Namespace) -> _Done:
     began = time.perf_counter()
-    picture, _ = open_picture(_read_stream() if job.source == STREAM else job.source)
+    if job.source == STREAM:
+        file = data = _read_stream()
+    else:
+        file = read_file(job.source)
+        data = file.data
+    picture, _ = open_picture(file)
     wanted = asked.picture_options(options)
     wanted.update(session=models.session, vitmatte_model=models.refiner)
     result = remove(picture, **wanted)
+    if options.keep_metadata:
+        result.info["exif"] = read_exif(data)
     write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
     if options.delete_input:
         _delete(Path(job.source))

@@ -77,6 +77,11 @@ def _together(facts: Facts) -> str:
     return f"{names} are installed together."
 
 
+def has_problems(facts: Facts) -> bool:
+    """Return whether :func:`report` lists something to repair."""
+    return bool(problems(facts) or _folder_problems(facts))
+
+
 def _import_problem(facts: Facts) -> str:
     reason = (facts.ort_error or "").strip().rstrip(".")
     if not facts.owners:

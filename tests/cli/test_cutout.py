@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli, sessions
-from rembg_sessions.core.cli import cutout, models
+from rembg_sessions.core.cli import cutout, folders, models
 
 ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
@@ -314,7 +314,7 @@ def test_own_files_are_listed(tmp_path, monkeypatch, capsys):
 
 
 def test_installed_models_come_first_or_alone(monkeypatch, capsys):
-    monkeypatch.setattr(models, "find", lambda spec: () if spec.name == "silueta" else None)
+    monkeypatch.setattr(models, "find", lambda spec, _: () if spec.name == "silueta" else None)
     assert cli.main(["models"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "silueta"
     assert cli.main(["models", "--installed"]) == 0
@@ -348,6 +348,30 @@ def test_as_a_program(program):
     assert "onnxruntime" in done.stdout
     usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)
     assert usage.returncode == 2
+
+
+def test_the_doctor_says_by_its_exit_code_whether_there_is_a_problem(tmp_path, monkeypatch, capsys):
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "file" / "below"))
+    (tmp_path / "file").write_text("no folder")
+    assert cli.main(["doctor"]) == 1
+    assert "1 problem found:" in capsys.readouterr().out
+
+
+def test_in_comfyui_the_shell_has_the_models_of_its_nodes(tmp_path, monkeypatch, capsys, folder):
+    package = tmp_path / "ComfyUI" / "custom_nodes" / "rembg-sessions"
+    theirs = tmp_path / "ComfyUI" / "models" / "rembg"
+    theirs.mkdir(parents=True)
+    monkeypatch.setattr(folders, "__file__", str(package / "core" / "cli" / "folders.py"))
+    assert cli.main(["doctor"]) == 0
+    assert f"Model folder:  {theirs}\n" in capsys.readouterr().out
+    (theirs / "mine.onnx").write_bytes(b"x")
+    (theirs / "u2netp.onnx").write_bytes(bytes(4_574_861))
+    assert cli.main(["models", "--installed"]) == 0
+    listed = capsys.readouterr().out
+    assert "mine.onnx" in listed and "u2netp" in listed
+    line = ["cutout", str(folder / "a.png"), str(tmp_path / "x.png"), "--model-path", "mine.onnx"]
+    assert cli.main([*line, "-m", "u2net_custom"]) == 0
 
 
 def test_cancelling_while_the_command_is_loaded():
