@@ -15,6 +15,14 @@ from contextlib import contextmanager
 class RembgSessionsError(Exception):
     """Base of every error the pack raises on purpose."""
 
+    # ComfyUI shows where a class is defined, which there is the path of the pack's folder; and
+    # it is the name under which Python users catch it.
+    __module__ = "rembg_sessions"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__module__ = RembgSessionsError.__module__
+
 
 class UnknownModelError(RembgSessionsError, ValueError):
     """A model name that is in no row of the registry."""

@@ -23,8 +23,8 @@ NODE_CLASS_MAPPINGS = {
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
-    "RemBGSession": "RemBG Session",
-    "RemBGBackdropSession": "RemBG Plain Backdrop Session",
+    "RemBGSession": "RemBG Load Model",
+    "RemBGBackdropSession": "RemBG Plain Backdrop",
     "RemBGRemove": "RemBG Remove Background",
     "RemBGMask": "RemBG Foreground Mask",
     "RemBGAlphaMatting": "RemBG Alpha Matting",

@@ -7,7 +7,7 @@ from typing import Any
 from ..core.session.factory import get_session
 from . import host
 from .handle import SessionHandle
-from .session import SESSION_SOCKET
+from .inputs import SESSION_SOCKET
 
 
 class RemBGBackdropSession:
@@ -15,7 +15,7 @@ class RemBGBackdropSession:
 
     DESCRIPTION = (
         "For subjects before a plain backdrop: product shots, sprites, renders, green screens. "
-        "Needs no download. The same as choosing backdrop on RemBG Session, with its options. "
+        "Needs no download. The same as choosing backdrop on RemBG Load Model, with its options. "
         "When a picture has no plain backdrop, the nodes that use it say so."
     )
     CATEGORY = "image/background removal"

@@ -17,8 +17,9 @@ PAUSE = 0.25
 """Seconds between two reports on a download that goes on."""
 
 State = Literal["running", "stopping", "done", "cancelled", "failed"]
-Tell = Callable[[dict[str, Any]], None]
-"""Called from the download's thread with its state, see :func:`start`."""
+Tell = Callable[[dict[str, Any], str | None], None]
+"""Called from the download's thread with its state, see :func:`start`, and the page that is told
+of it; None is every page."""
 
 _log = logging.getLogger("rembg_sessions")
 _running: dict[str, _Download] = {}
@@ -34,6 +35,7 @@ class _Download:
 
     def __init__(self, spec: ModelSpec, folders: Sequence[Path], tell: Tell) -> None:
         self.spec, self.folders, self.tell = spec, folders, tell
+        self.askers: set[str] = set()
         self.unwanted = False
         self.done = self.total = 0
         self._told = 0.0
@@ -55,7 +57,10 @@ class _Download:
                     continue  # it was asked for again meanwhile
                 del _running[self.spec.name]
                 # told before a successor can start, so that the page hears it in order
-                self.tell(self.state(state, message))
+                self.tell(self.state(state), None)
+                if message:  # it may name folders of this machine
+                    for asker in self.askers:
+                        self.tell(self.state(state, message), asker)
             return
 
     def _attempt(self) -> tuple[State, str]:
@@ -77,10 +82,10 @@ class _Download:
         now = time.monotonic()
         if now - self._told >= PAUSE:
             self._told = now
-            self.tell(self.state())
+            self.tell(self.state(), None)
 
 
-def start(spec: ModelSpec, folders: Sequence[Path], tell: Tell) -> dict[str, Any]:
+def start(spec: ModelSpec, folders: Sequence[Path], tell: Tell, asker: str = "") -> dict[str, Any]:
     """Download a model in the background, or join the download that runs already.
 
     Parameters
@@ -90,7 +95,9 @@ def start(spec: ModelSpec, folders: Sequence[Path], tell: Tell) -> dict[str, Any
     tell
         Called with the state now and then, and at the end: ``model``, ``state`` (see
         ``State``), ``done`` and ``total`` bytes of the file under way (total 0 while unknown),
-        ``message`` (why it failed). A download that is joined keeps its own.
+        ``message`` (why it failed, for those who asked). A download that is joined keeps its own.
+    asker
+        The page that asks; empty if it is none.
 
     Returns
     -------
@@ -109,10 +116,13 @@ def start(spec: ModelSpec, folders: Sequence[Path], tell: Tell) -> dict[str, Any
         )
     with _lock:
         download = _running.get(spec.name)
-        if download is not None:
-            download.unwanted = False  # someone else wants it, or the same one again
+        joined = download is not None
+        if download is None:
+            download = _running[spec.name] = _Download(spec, folders, tell)
+        download.unwanted = False  # someone else wants it, or the same one again
+        download.askers |= {asker} - {""}
+        if joined:
             return download.state()
-        download = _running[spec.name] = _Download(spec, folders, tell)
     threading.Thread(target=download.run, name=f"download {spec.name}", daemon=True).start()
     return download.state()
 
@@ -127,7 +137,7 @@ def cancel(spec: ModelSpec) -> bool:
         if download is None:
             return False
         download.unwanted = True
-        download.tell(download.state())
+        download.tell(download.state(), None)
         return True
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..core.errors import OptionError, RembgSessionsError
 from ..core.registry.lookup import get_model
 from ..core.runtime.providers import CHOICES
+from .models import DETAILS, is_own
 
 
 class Look(NamedTuple):
@@ -20,9 +21,10 @@ class Look(NamedTuple):
     background: Any = "transparent"
     background_colour: Any = "#ffffff"
     edge_colours: Any = "estimated"
-    keep: Any = "foreground"
+    invert: Any = False
     grow: Any = 0
     feather: Any = 0.0
+    detail: Any = "full"
 
 
 # ComfyUI-RMBG until May 2025 chose from these; "Alpha" is older and newer than the rest.
@@ -49,8 +51,8 @@ def own_look(look: Look) -> Look:
         If ComfyUI's swap has lost a value that cannot be guessed.
     """
     look = _own_order(look)
-    if isinstance(look.keep, bool):  # ComfyUI-RMBG: invert_output
-        look = look._replace(keep="background" if look.keep else "foreground")
+    if not isinstance(look.detail, str):  # ComfyUI-RMBG: process_res
+        look = look._replace(detail=_nearest_detail(look.detail))
     if isinstance(look.edge_colours, bool):  # ComfyUI-RMBG: refine_foreground
         look = look._replace(edge_colours="estimated" if look.edge_colours else "original")
     background, colour = look.background, str(look.background_colour)
@@ -83,16 +85,31 @@ def _own_order(look: Look) -> Look:
         if look.background_colour == "Color":
             raise OptionError(
                 "The colour behind this node's pictures was lost when BiRefNetRMBG was swapped. "
-                "Set background to colour and choose background_colour; then set keep to "
-                "foreground, and grow and feather to 0."
+                "Set background to colour and choose background_colour; then turn invert off, "
+                "and set grow and feather to 0."
             )
         return Look(
-            edge_colours="original", keep=look.edge_colours, grow=look.keep, feather=look.grow
+            edge_colours="original",
+            invert=look.edge_colours,
+            grow=look.invert,
+            feather=look.grow,
+            detail=look.detail,
         )
-    if look.keep == "Alpha" or look.keep in _RMBG_BACKGROUNDS:
+    if look.invert == "Alpha" or look.invert in _RMBG_BACKGROUNDS:
         # RMBG and BiRefNetRMBG until May 2025 had the background before the other two
-        return look._replace(background=look.keep, keep=look.edge_colours, edge_colours="original")
+        return look._replace(
+            background=look.invert, invert=look.edge_colours, edge_colours="original"
+        )
     return look
+
+
+def _nearest_detail(process_res: Any) -> str:
+    """Return the detail that comes nearest to a number of pixels; full is 1024 of them."""
+    sides = {(1024 if name == DETAILS[0] else int(name)): name for name in DETAILS}
+    try:
+        return sides[min(sides, key=lambda side: abs(side - float(process_res)))]
+    except (TypeError, ValueError):
+        return process_res  # execute() says what is wrong
 
 
 def own_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,11 +126,11 @@ def own_values(values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if own.keys() >= set(Look._fields):
             own |= own_look(Look(*(own[name] for name in Look._fields)))._asdict()
-        if "model" in own:
+        if "model" in own and not is_own(str(own["model"])):
             own["model"] = get_model(own["model"]).choice
     except RembgSessionsError:
         pass
-    if "providers" in own:
+    if "device" in own:
         listed = {choice.casefold(): choice for choice in CHOICES}
-        own["providers"] = listed.get(str(own["providers"]).casefold(), own["providers"])
+        own["device"] = listed.get(str(own["device"]).casefold(), own["device"])
     return own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,13 +99,15 @@ class SessionHandle:
         return answer
 
 
-def describe(session: Any, milliseconds: float, count: int, warnings: Sequence[str] = ()) -> str:
-    """Return the text shown under a node: model, provider really used, time, and warnings.
-
-    Empty warnings are left out, and equal ones said once.
-    """
+def describe(session: Any, milliseconds: float, count: int) -> str:
+    """Return the line shown under a node: model, provider really used, time."""
     name = getattr(session, "model_name", type(session).__name__)
     provider = getattr(session, "provider", None)
     place = f" on {provider}" if provider else ""
-    time = f"{milliseconds / max(count, 1):.0f} ms per image"
-    return ". ".join([f"{name}{place}, {time}", *dict.fromkeys(filter(None, warnings))])
+    return f"{name}{place}, {milliseconds / max(count, 1):.0f} ms per image"
+
+
+def fallback_warning(session: Any) -> str:
+    """Return the warning that a session runs on the CPU though it should not; empty if not so."""
+    own = session.session if isinstance(session, SessionHandle) else session
+    return host.fallback_text(own) if isinstance(own, BaseSession) else ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import uuid
 import weakref
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..core.session.rembg_api import BaseSession
 from . import masks
 
 FOLDER = "rembg"
+_MOST_WARNINGS = 5
 # What a network needs beside its weights, per pixel of its input: BiRefNet's 1024² wants about
 # 4 GB; IS-Net's ran in 0.6 GB on an H200, and those of its kind are no larger.
 _BYTES_PER_PIXEL, _BYTES_PER_PIXEL_OF_LIGHT = 4096, 1024
@@ -147,6 +149,40 @@ def show_text(text: str) -> None:
         page.send_progress_text(text, context.node_id, page.client_id)
 
 
+def result(
+    outputs: tuple[Any, ...],
+    warnings: Sequence[str] = (),
+    previews: Sequence[Image.Image] = (),
+    fallback: str = "",
+) -> dict[str, Any]:
+    """Return what a node answers: its outputs, and what the page shows of them.
+
+    The page that asked is told when the node has run, and keeps it; the history holds it, too.
+
+    Parameters
+    ----------
+    warnings
+        One for each result, empty where there is none; equal ones are said once.
+    fallback
+        See :func:`fallback_text`.
+    """
+    shown: dict[str, Any] = {"rembg_warnings": [*filter(None, [fallback]), *tally(warnings)]}
+    if saved := save_previews(previews):
+        shown["images"] = saved
+    return {"ui": shown, "result": outputs}
+
+
+def tally(warnings: Sequence[str]) -> list[str]:
+    """Return the warnings of a batch, each once and how many it concerns; a handful of them."""
+    counts = Counter(filter(None, warnings))
+    listed = [
+        text if count == len(warnings) else f"{count} of {len(warnings)} images: {text}"
+        for text, count in counts.items()
+    ]
+    more = len(listed) - _MOST_WARNINGS
+    return listed if more <= 0 else [*listed[:_MOST_WARNINGS], f"{more} more warnings like these"]
+
+
 def server() -> Any:
     """Return ComfyUI's web server; None outside ComfyUI."""
     if mm is None:
@@ -174,7 +210,7 @@ def prompt_id() -> str | None:
     return getattr(_executing(), "prompt_id", None)
 
 
-def save_previews(pictures: list[Image.Image]) -> list[dict[str, str]]:
+def save_previews(pictures: Sequence[Image.Image]) -> list[dict[str, str]]:
     """Save small pictures where ComfyUI keeps its previews, and return them as it wants them.
 
     Returns an empty list outside ComfyUI.
@@ -209,6 +245,16 @@ def tell_fallback(session: BaseSession) -> None:
         "node": context.node_id,
     }
     page.send_sync(FALLBACK_EVENT, data, page.client_id)
+
+
+def fallback_text(session: BaseSession) -> str:
+    """Return the warning that a session runs on the CPU though it should not; empty if not so."""
+    wanted = fallen_back_from(session)
+    if not wanted:
+        return ""
+    reason = session.graphs[0].fallback
+    why = f": {reason}" if reason else ""
+    return f"{session.model_name} runs on the CPU, not on {wanted}{why}"
 
 
 def fallen_back_from(session: BaseSession) -> str:

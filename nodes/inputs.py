@@ -4,7 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.matting.methods import MattingOptions
+from ..core.registry.lookup import get_model
+from .models import DETAILS, SMALL_MODEL, choices
+from .preview import STYLES
+
+SESSION_SOCKET = "REMBG_SESSION,BACKGROUND_REMOVAL"
+SESSION = (
+    SESSION_SOCKET,
+    {
+        "tooltip": "From RemBG Load Model, or any other pack's background removal session. It "
+        "wins over the model chosen below."
+    },
+)
+SAM_PROMPT = (
+    "STRING",
+    {
+        "forceInput": True,
+        "tooltip": "Only for sam models: from RemBG SAM Prompt, or JSON. Unconnected: the centre.",
+    },
+)
+DETAIL = (
+    list(DETAILS),
+    {
+        "default": DETAILS[0],
+        "advanced": True,
+        "tooltip": "Pixels at which the network looks at the picture. Smaller is faster, and loses "
+        "thin parts: safe for clear, large subjects. Not every model can.",
+    },
+)
 
 BACKGROUNDS = ("transparent", "colour")
 BACKGROUND = {
@@ -43,37 +70,66 @@ FEATHER = (
         "tooltip": "Blur of the edge, in pixels (sigma).",
     },
 )
+THRESHOLD = (
+    "FLOAT",
+    {
+        "default": 0.0,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.01,
+        "advanced": True,
+        "tooltip": "Make the mask hard-edged: 1 from this value on. 0 keeps soft edges.",
+    },
+)
+FILL_HOLES = (
+    "BOOLEAN",
+    {
+        "default": False,
+        "advanced": True,
+        "tooltip": "Fill holes that the foreground surrounds.",
+    },
+)
+KEEP_LARGEST = (
+    "BOOLEAN",
+    {
+        "default": False,
+        "advanced": True,
+        "tooltip": "Keep only the largest connected region.",
+    },
+)
+INVERT = (
+    "BOOLEAN",
+    {
+        "default": False,
+        "advanced": True,
+        "tooltip": "Swap foreground and background.",
+    },
+)
 
 
-def matting_levels(before: str = "", **options: Any) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return the numbers of alpha matting, which turn a mask into a trimap.
-
-    Parameters
-    ----------
-    before
-        What their tooltips begin with.
-    **options
-        More options of each input, for example ``advanced=True``.
-    """
-    level = {"min": 0, "max": 255, **options}
-    texts = {
-        "foreground_threshold": "Mask values above this (0 to 255) are certainly foreground.",
-        "background_threshold": "Mask values below this (0 to 255) are certainly background.",
-        "erode_size": "Width in pixels of the unknown band along a hard edge. "
-        "Wider for long hair; slower.",
-    }
-    defaults = MattingOptions()
-    return {
-        name: (
-            "INT",
-            {"default": getattr(defaults, name), **level, "tooltip": _joined(before, text)},
-        )
-        for name, text in texts.items()
-    }
+def model_input() -> tuple[list[str], dict[str, Any]]:
+    """Return the list of models; it is made anew, because it holds the user's files."""
+    return (
+        choices(),
+        {
+            "default": get_model(SMALL_MODEL).choice,
+            "tooltip": "The network. birefnet models have the finest edges and want a GPU; u2net "
+            "and isnet are quick on a CPU; sam takes a prompt; backdrop needs no download, and a "
+            "plain backdrop. Your own .onnx files in models/rembg are listed, too.",
+        },
+    )
 
 
-def _joined(before: str, text: str) -> str:
-    return f"{before}{text[0].lower()}{text[1:]}" if before else text
+def preview_input(default: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the choice of what is shown under a node after it ran."""
+    return (
+        list(STYLES),
+        {
+            "default": default,
+            "tooltip": "What is shown under this node: the cut-out over a checkerboard or a "
+            "colour, the mask as a red film over the background, or nothing (off).",
+        },
+    )
 
 
 def given_prompt(sam_prompt: Any) -> Any:

@@ -25,8 +25,9 @@ from ..core.matting.trimap import read_trimap
 from ..core.session.vitmatte import VARIANTS, VitMatte, get_vitmatte
 from . import convert, host
 from .cutout import cut_out, limit
-from .inputs import matting_levels
+from .preview import MOST, small
 
+_USUAL = MattingOptions()
 HINTS = {
     "unknown": "where hair and edges are to be solved",
     "keep": "what is certainly foreground",
@@ -38,9 +39,6 @@ _CUTOUT = (
     "The image is a cut-out: behind its edge nothing is left to solve alpha from. Connect the "
     "picture that it was cut out of, and its mask"
 )
-
-# Longer side of previews, in pixels.
-_PREVIEW = 512
 
 
 class RemBGAlphaMatting:
@@ -68,53 +66,12 @@ class RemBGAlphaMatting:
             "required": {
                 "image": ("IMAGE", {"tooltip": "The images that the mask was made from."}),
             },
-            # the order is that of saved workflows
             "optional": {
                 "mask": (
                     "MASK",
                     {
                         "tooltip": "Foreground mask, 1 = foreground. Invert LoadImage's mask "
                         "first. Not needed if a trimap is connected."
-                    },
-                ),
-                **matting_levels(),
-                "method": (
-                    list(METHODS),
-                    {
-                        "default": DEFAULT_METHOD,
-                        "tooltip": f"Speed against exactness. {explained}.",
-                    },
-                ),
-                "scale_erode": (
-                    "BOOLEAN",
-                    {
-                        "default": False,
-                        "tooltip": "erode_size is meant for images of 1024 pixels, and grows and "
-                        "shrinks with the image: 4K images get an unknown band as wide as small "
-                        "ones.",
-                    },
-                ),
-                "trimap": (
-                    "MASK",
-                    {
-                        "tooltip": "Drawn by you instead of made from the mask: 1 = certainly "
-                        "foreground, 0 = certainly background, 0.5 = to be solved. The thresholds "
-                        "and erode_size then do nothing."
-                    },
-                ),
-                "vitmatte_model": (
-                    list(VARIANTS),
-                    {
-                        "default": VARIANTS[0],
-                        "tooltip": "For the method vitmatte: small is 110 MB, base 380 MB and "
-                        "slower. distinctions-646 suits photos. Downloaded on first use.",
-                    },
-                ),
-                "preview": (
-                    "BOOLEAN",
-                    {
-                        "default": False,
-                        "tooltip": "Show trimap and matte under the node.",
                     },
                 ),
                 **{
@@ -127,6 +84,77 @@ class RemBGAlphaMatting:
                     )
                     for name, meaning in HINTS.items()
                 },
+                "trimap": (
+                    "MASK",
+                    {
+                        "tooltip": "Drawn by you instead of made from the mask: 1 = certainly "
+                        "foreground, 0 = certainly background, 0.5 = to be solved. The thresholds "
+                        "and erode_size then do nothing."
+                    },
+                ),
+                "method": (
+                    list(METHODS),
+                    {
+                        "default": DEFAULT_METHOD,
+                        "tooltip": f"Speed against exactness. {explained}.",
+                    },
+                ),
+                "erode_size": (
+                    "INT",
+                    {
+                        "default": _USUAL.erode_size,
+                        "min": 0,
+                        "max": 255,
+                        "tooltip": "Width in pixels of the unknown band along a hard edge. Wider "
+                        "for long hair; slower.",
+                    },
+                ),
+                "preview": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Show trimap and matte under the node.",
+                    },
+                ),
+                "foreground_threshold": (
+                    "INT",
+                    {
+                        "default": _USUAL.foreground_threshold,
+                        "min": 0,
+                        "max": 255,
+                        "advanced": True,
+                        "tooltip": "Mask values above this (0 to 255) are certainly foreground.",
+                    },
+                ),
+                "background_threshold": (
+                    "INT",
+                    {
+                        "default": _USUAL.background_threshold,
+                        "min": 0,
+                        "max": 255,
+                        "advanced": True,
+                        "tooltip": "Mask values below this (0 to 255) are certainly background.",
+                    },
+                ),
+                "scale_erode": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "advanced": True,
+                        "tooltip": "erode_size is meant for images of 1024 pixels, and grows and "
+                        "shrinks with the image: 4K images get an unknown band as wide as small "
+                        "ones.",
+                    },
+                ),
+                "vitmatte_model": (
+                    list(VARIANTS),
+                    {
+                        "default": VARIANTS[0],
+                        "advanced": True,
+                        "tooltip": "For the method vitmatte: small is 110 MB, base 380 MB and "
+                        "slower. distinctions-646 suits photos. Downloaded on first use.",
+                    },
+                ),
             },
         }
 
@@ -134,18 +162,18 @@ class RemBGAlphaMatting:
         self,
         image: torch.Tensor,
         mask: torch.Tensor | None = None,
-        foreground_threshold: int = 240,
-        background_threshold: int = 10,
-        erode_size: int = 10,
-        method: str = DEFAULT_METHOD,
-        scale_erode: bool = False,
-        trimap: torch.Tensor | None = None,
-        vitmatte_model: str = VARIANTS[0],
-        preview: bool = False,
         unknown: torch.Tensor | None = None,
         keep: torch.Tensor | None = None,
         remove: torch.Tensor | None = None,
-    ) -> Any:
+        trimap: torch.Tensor | None = None,
+        method: str = DEFAULT_METHOD,
+        erode_size: int = _USUAL.erode_size,
+        preview: bool = False,
+        foreground_threshold: int = _USUAL.foreground_threshold,
+        background_threshold: int = _USUAL.background_threshold,
+        scale_erode: bool = False,
+        vitmatte_model: str = VARIANTS[0],
+    ) -> dict[str, Any]:
         if mask is None and trimap is None:
             raise ImageError("Connect a mask, or a trimap.")
         model = _open_model(vitmatte_model) if check_method(method).takes_model else None
@@ -196,23 +224,21 @@ class RemBGAlphaMatting:
                 raise
             _cut_out(picture, levels, matte, results[i])
             trimaps[i] = matte.trimap
-            if matte.warning:
-                warnings.append(matte.warning)
-            elif _is_cutout(picture, matte.trimap):
-                warnings.append(_CUTOUT)
-            if preview:
-                previews += [_preview(matte.trimap), _preview(results[i, ..., 3])]
+            is_cutout = _is_cutout(picture, matte.trimap)
+            warnings.append(matte.warning or (_CUTOUT if is_cutout else ""))
+            if preview and len(previews) < 2 * MOST:
+                previews += [small(matte.trimap), small(results[i, ..., 3])]
             update(i + 1)
         if model is not None:
             host.tell_fallback(model)
-        host.show_text(_describe(method, model, time.perf_counter() - start, count, warnings))
+        name = method if model is None else f"{model.model_name} on {model.provider}"
+        host.show_text(f"{name}, {1000 * (time.perf_counter() - start) / count:.0f} ms per image")
         outputs = tuple(
             host.to_output(torch.from_numpy(array))
             for array in (results[..., 3].copy(), results, trimaps)
         )
-        if preview:
-            return {"ui": {"images": host.save_previews(previews)}, "result": outputs}
-        return outputs
+        fallback = "" if model is None else host.fallback_text(model)
+        return host.result(outputs, warnings, previews, fallback)
 
 
 def _is_cutout(picture: NDArray[np.float32], trimap: NDArray[np.float32]) -> bool:
@@ -247,21 +273,3 @@ def _cut_out(
     np.divide(matte.cutout, np.float32(255), out=out)
     out[..., 3] = limit(out[..., 3], picture)
     out[out[..., 3] == 0] = 0
-
-
-def _preview(alpha: NDArray[np.float32]) -> Image.Image:
-    picture = Image.fromarray(to_levels(alpha))
-    picture.thumbnail((_PREVIEW, _PREVIEW), Image.Resampling.BOX)
-    return picture
-
-
-def _describe(
-    method: str, model: VitMatte | None, seconds: float, count: int, warnings: list[str]
-) -> str:
-    """Return the text under the node: what ran, how long it took, what the user should know."""
-    name = method if model is None else f"{model.model_name} on {model.provider}"
-    text = f"{name}, {1000 * seconds / count:.0f} ms per image"
-    if warnings:
-        which = "" if count == 1 else f"{len(warnings)} of {count} images: "
-        text += f". {which}{warnings[0]}"
-    return text

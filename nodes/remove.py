@@ -7,24 +7,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from ..core.checks import flag
-from ..core.errors import ImageError, OptionError
+from ..core.checks import flag, one_of
+from ..core.errors import ImageError
 from ..core.imaging.composite import parse_colour
 from ..core.layers import Refinement, find_layers, refine_layer
 from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
-from ..core.registry.lookup import get_model
-from ..core.text import short
 from . import convert, host
 from .cutout import cut_out, over
 from .foreign import Look, own_look
-from .handle import describe
-from .inputs import BACKGROUND, BACKGROUNDS, FEATHER, GROW, given_prompt, matting_levels
-from .session import SESSION_SOCKET, SMALL_MODEL, choices, open_handle
-
-KEEP = ("foreground", "background")
+from .handle import describe, fallback_warning
+from .inputs import (
+    BACKGROUND,
+    BACKGROUNDS,
+    DETAIL,
+    FEATHER,
+    FILL_HOLES,
+    GROW,
+    INVERT,
+    KEEP_LARGEST,
+    SAM_PROMPT,
+    SESSION,
+    THRESHOLD,
+    given_prompt,
+    model_input,
+    preview_input,
+)
+from .models import DETAILS, SMALL_MODEL, open_handle, stamp
+from .preview import MOST, STYLES, draw, small
 
 
 class RemBGRemove:
@@ -62,21 +75,10 @@ class RemBGRemove:
                 "image": ("IMAGE", {"tooltip": "Images to cut out, RGB or RGBA, any batch size."}),
             },
             "optional": {
-                "session": (
-                    SESSION_SOCKET,
-                    {
-                        "tooltip": "From RemBG Session, or any other pack's background removal "
-                        "session. Unconnected: the model chosen below.",
-                    },
-                ),
-                "post_process": (
-                    "BOOLEAN",
-                    {
-                        "default": False,
-                        "tooltip": "Smooth the mask and make it hard-edged: for sprites and "
-                        "stickers, not for hair.",
-                    },
-                ),
+                "session": SESSION,
+                "sam_prompt": SAM_PROMPT,
+                "model": model_input(),
+                **BACKGROUND,
                 "edge_colours": (
                     list(EDGE_COLOURS),
                     {
@@ -85,46 +87,6 @@ class RemBGRemove:
                         "(no halo); original = as they were; naive = darkened, as rembg does.",
                     },
                 ),
-                **BACKGROUND,
-                "max_size": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 16384,
-                        "step": 64,
-                        "tooltip": "Process larger images at this many pixels and scale only alpha "
-                        "back up; 0 = no limit. Colours stay full size.",
-                    },
-                ),
-                "sam_prompt": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "multiline": True,
-                        "tooltip": 'Only for sam models, JSON: [{"type": "point", "label": 1, '
-                        '"data": [x, y]}], label 0 for background, or {"type": "rectangle", '
-                        '"label": 1, "data": [x0, y0, x1, y1]}. Empty = the centre.',
-                    },
-                ),
-                "model": (
-                    [choice for choice in choices() if not get_model(choice).custom],
-                    {
-                        "default": get_model(SMALL_MODEL).choice,
-                        "tooltip": "The network, if no session is connected. With a session its "
-                        "own model counts.",
-                    },
-                ),
-                "keep": (
-                    list(KEEP),
-                    {
-                        "default": KEEP[0],
-                        "tooltip": "background cuts the foreground away instead, and gives the "
-                        "mask of the background.",
-                    },
-                ),
-                "grow": GROW,
-                "feather": FEATHER,
                 "alpha_matting": (
                     "BOOLEAN",
                     {
@@ -133,15 +95,35 @@ class RemBGRemove:
                         "finer, and slow on large images. naive edge colours count as estimated.",
                     },
                 ),
-                **matting_levels("With alpha_matting: ", advanced=True),
-                "only_mask": (
+                "grow": GROW,
+                "feather": FEATHER,
+                "preview": preview_input(STYLES[0]),
+                "max_size": (
+                    "INT",
+                    {
+                        "default": 0,
+                        "min": 0,
+                        "max": 16384,
+                        "step": 64,
+                        "advanced": True,
+                        "tooltip": "Process larger images at this many pixels and scale only alpha "
+                        "back up; 0 = no limit. Colours stay full size.",
+                    },
+                ),
+                "hard_edge": (
                     "BOOLEAN",
                     {
                         "default": False,
                         "advanced": True,
-                        "tooltip": "Give the mask as a picture in place of the cut-out.",
+                        "tooltip": "Smooth the mask and make it hard-edged: for sprites and "
+                        "stickers, not for hair.",
                     },
                 ),
+                "threshold": THRESHOLD,
+                "fill_holes": FILL_HOLES,
+                "keep_largest": KEEP_LARGEST,
+                "invert": INVERT,
+                "detail": DETAIL,
             },
         }
 
@@ -151,63 +133,63 @@ class RemBGRemove:
         background: Any = None,
         edge_colours: Any = None,
         model: Any = None,
-        keep: Any = None,
+        detail: Any = None,
     ) -> bool:
         # naming them lifts the combo check: values of other packs are fine too; execute()
         # says what is wrong once, not once for each of the four
         return True
 
+    @classmethod
+    def IS_CHANGED(cls, model: str | None = SMALL_MODEL, **_: Any) -> str:
+        return stamp(model)
+
     def execute(
         self,
         image: torch.Tensor,
         session: Any = None,
-        post_process: bool = False,
-        edge_colours: str = EDGE_COLOURS[0],
-        background: str = BACKGROUNDS[0],
-        background_colour: str = "#ffffff",
-        max_size: int = 0,
         sam_prompt: str = "",
         model: str = SMALL_MODEL,
-        keep: str = KEEP[0],
+        background: str = BACKGROUNDS[0],
+        background_colour: str = "#ffffff",
+        edge_colours: str = EDGE_COLOURS[0],
+        alpha_matting: bool = False,
         grow: int = 0,
         feather: float = 0.0,
-        alpha_matting: bool = False,
-        foreground_threshold: int = 240,
-        background_threshold: int = 10,
-        erode_size: int = 10,
-        only_mask: bool = False,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        only_mask = flag("only_mask", only_mask)
+        preview: str = STYLES[0],
+        max_size: int = 0,
+        hard_edge: bool = False,
+        threshold: float = 0.0,
+        fill_holes: bool = False,
+        keep_largest: bool = False,
+        invert: bool = False,
+        detail: str = DETAILS[0],
+    ) -> dict[str, Any]:
         alpha_matting = flag("alpha_matting", alpha_matting)
-        look = own_look(Look(background, background_colour, edge_colours, keep, grow, feather))
-        for name, allowed in (
-            ("background", BACKGROUNDS),
-            ("edge_colours", EDGE_COLOURS),
-            ("keep", KEEP),
-        ):
-            value = getattr(look, name)
-            if value not in allowed:
-                raise OptionError(f"{name} is {short(value)}; choose one of {', '.join(allowed)}.")
+        look = own_look(
+            Look(background, background_colour, edge_colours, invert, grow, feather, detail)
+        )
+        one_of("background", look.background, BACKGROUNDS)
+        one_of("edge_colours", look.edge_colours, EDGE_COLOURS)
+        one_of("preview", preview, STYLES)
         colour = parse_colour(look.background_colour) if look.background == "colour" else None
         edge_colours = look.edge_colours
         if alpha_matting and edge_colours == "naive":  # as rembg does
             edge_colours = "estimated"
 
         refinement = Refinement(
-            post_process=post_process,
-            matting=MattingOptions(
-                foreground_threshold=foreground_threshold,
-                background_threshold=background_threshold,
-                erode_size=erode_size,
-            )
-            if alpha_matting
-            else None,
+            post_process=flag("hard_edge", hard_edge),
+            matting=MattingOptions() if alpha_matting else None,
+            threshold=threshold or None,
+            keep_largest=keep_largest,
+            fill_holes=fill_holes,
             grow=look.grow,
             feather=look.feather,
-            invert=look.keep == "background",
+            invert=flag("invert", look.invert),
         )
         pictures = convert.check_image(image).numpy()
-        session = convert.to_session(session if session is not None else open_handle(model))
+        if session is None:
+            session = open_handle(model, detail=look.detail)
+        session = convert.to_session(session)
         warnings: list[str] = []
         update = host.progress(len(pictures))
         start = time.perf_counter()
@@ -241,8 +223,31 @@ class RemBGRemove:
                     over(cutout, colour, results[at])
             update(i + 1)
             milliseconds = 1000 * (time.perf_counter() - start)
-            host.show_text(describe(session, milliseconds, i + 1, warnings))
+            host.show_text(describe(session, milliseconds, i + 1))
         mask = host.to_output(torch.from_numpy(found))
         mask_image = mask[..., None].expand(-1, -1, -1, 3)
-        cutouts = mask_image if only_mask else host.to_output(torch.from_numpy(results))
-        return cutouts, mask, mask_image
+        return host.result(
+            (host.to_output(torch.from_numpy(results)), mask, mask_image),
+            warnings,
+            [] if preview == "off" else _previews(preview, pictures, results, found),
+            fallback_warning(session),
+        )
+
+
+def _previews(
+    style: str,
+    pictures: NDArray[np.float32],
+    results: NDArray[np.float32],
+    found: NDArray[np.float32],
+) -> list[Image.Image]:
+    """Draw the first results of a batch; there may be several for each picture."""
+    each = len(found) // len(pictures)
+    drawn = []
+    for i in range(min(len(found), MOST)):
+        if style == "mask":
+            drawn.append(draw(style, pictures[i // each], found[i]))
+        elif results.shape[-1] == 3:
+            drawn.append(small(results[i]))
+        else:
+            drawn.append(draw(style, results[i], found[i]))
+    return drawn

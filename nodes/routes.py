@@ -7,18 +7,21 @@ import ipaddress
 import json
 import platform
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.errors import OptionError, RembgSessionsError
+from ..core.errors import OptionError, RembgSessionsError, WeightsError
+from ..core.prepare.cache import kept, remove_kept
 from ..core.registry.lookup import get_model
 from ..core.registry.models import MODELS
 from ..core.registry.spec import ModelSpec
 from ..core.runtime.diagnosis import report
 from ..core.runtime.installation import collect
-from ..core.weights.store import find
+from ..core.weights.store import delete, find, own_files
 from . import downloads, host
 from .foreign import own_values
+from .models import SHORT_LABELS
 
 HEADER = "X-Rembg-Sessions"
 """A header that only the pack's own page, and programs, can send."""
@@ -36,7 +39,7 @@ def register() -> None:
         add_routes(server.routes, server.send_sync)
 
 
-def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
+def add_routes(routes: Any, send: Callable[[str, Any, str | None], None]) -> None:
     """Add the routes to a table.
 
     Parameters
@@ -44,12 +47,13 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
     routes
         An ``aiohttp.web.RouteTableDef``.
     send
-        Sends an event (name, data) to every open page; called from other threads.
+        Sends an event (name, data, page) to a page, or every one with None; called from other
+        threads.
     """
     from aiohttp import web
 
-    def tell(state: dict[str, Any]) -> None:
-        send(DOWNLOAD_EVENT, state)
+    def tell(state: dict[str, Any], page: str | None) -> None:
+        send(DOWNLOAD_EVENT, state, page)
 
     def refusal(status: int, message: str) -> Any:
         return web.json_response({"error": message}, status=status)
@@ -88,27 +92,59 @@ def add_routes(routes: Any, send: Callable[[str, Any], None]) -> None:
             )
         return await asyncio.to_thread(examine)
 
-    @routes.post("/rembg-sessions/download")
-    @guarded
-    async def download(request: Any) -> Any:
-        return downloads.start(await asked_model(request), host.model_folders(), tell)
-
-    @routes.post("/rembg-sessions/cancel")
-    @guarded
-    async def cancel(request: Any) -> Any:
-        return {"cancelled": downloads.cancel(await asked_model(request))}
+    for name, answer in _ACTIONS.items():
+        routes.post(f"/rembg-sessions/{name}")(guarded(partial(answer, tell)))
 
     @routes.post("/rembg-sessions/own-values")
     async def values(request: Any) -> Any:
         return await answered(translated, request)
 
 
-async def asked_model(request: Any) -> ModelSpec:
-    """Return the model that a request names; anything else is an OptionError."""
+async def download(tell: downloads.Tell, request: Any) -> dict[str, Any]:
+    """Start a download, or join the one that runs; return its state."""
+    spec, page = await asked_model(request)
+    return downloads.start(spec, host.model_folders(), tell, page)
+
+
+async def cancel(_tell: downloads.Tell, request: Any) -> dict[str, Any]:
+    """Stop a download; return whether there was one."""
+    spec, _ = await asked_model(request)
+    return {"cancelled": downloads.cancel(spec)}
+
+
+async def delete_model(_tell: downloads.Tell, request: Any) -> dict[str, Any]:
+    """Delete a model's files from ComfyUI's folders; return their names."""
+    spec, _ = await asked_model(request)
+    deleted = await asyncio.to_thread(delete, spec, host.model_folders())
+    return {"deleted": [path.name for path in deleted]}
+
+
+async def delete_prepared(_tell: downloads.Tell, _request: Any) -> dict[str, Any]:
+    """Delete the prepared copies of networks; return how many, and their bytes."""
+    try:
+        removed = await asyncio.to_thread(remove_kept, host.model_folders())
+    except OSError as error:
+        raise WeightsError(
+            f"A prepared copy cannot be deleted: {error.strerror or error}."
+        ) from error
+    return {"files": len(removed), "bytes": sum(removed.values())}
+
+
+_ACTIONS = {
+    "download": download,
+    "cancel": cancel,
+    "delete": delete_model,
+    "delete-prepared": delete_prepared,
+}
+
+
+async def asked_model(request: Any) -> tuple[ModelSpec, str]:
+    """Return the model that a request names, and the page that asks; else an OptionError."""
     body = await read_json(request)
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         raise OptionError('The request must be {"model": "name"}.')
-    return get_model(body["model"])
+    client = body.get("client")
+    return get_model(body["model"]), client if isinstance(client, str) else ""
 
 
 async def translated(request: Any) -> dict[str, Any]:
@@ -185,13 +221,20 @@ def is_known_host(headers: Mapping[str, str]) -> bool:
 def list_models() -> dict[str, Any]:
     """Return what the page shows of each model, and the downloads that run; no paths."""
     folders = host.model_folders()
-    return {"models": [_row(spec, folders) for spec in MODELS], "downloads": downloads.running()}
+    prepared = kept(folders)
+    return {
+        "models": [_row(spec, folders) for spec in MODELS],
+        "downloads": downloads.running(),
+        "prepared": {"files": len(prepared), "bytes": sum(prepared.values())},
+    }
 
 
 def _row(spec: ModelSpec, folders: Any) -> dict[str, Any]:
     sizes = [file.size for file in spec.weights]
     return {
         "name": spec.name,
+        "choice": spec.choice,
+        "shown": f"{spec.name}: {SHORT_LABELS.get(spec.name, spec.label)}",
         "names": [spec.name, *spec.aliases],
         "good_for": spec.good_for,
         "licence": spec.licence,
@@ -200,6 +243,7 @@ def _row(spec: ModelSpec, folders: Any) -> dict[str, Any]:
         "has_file": bool(spec.weights),
         "custom": spec.custom,
         "installed": not spec.custom and find(spec, folders) is not None,
+        "deletable": bool(own_files(spec, folders)),
     }
 
 

@@ -10,8 +10,9 @@ from rembg_sessions.core import cli, new_session, remove
 
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
+from asked import Asked  # noqa: E402
+
 from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
-from rembg_sessions.nodes.remove import RemBGRemove  # noqa: E402
 
 # Python's arguments, the shell's and the node's inputs for one job.
 JOBS = {
@@ -25,7 +26,7 @@ JOBS = {
     "smooth": (
         {"edge_colours": "estimated", "post_process_mask": True},
         "--post-process-mask",
-        {"post_process": True},
+        {"hard_edge": True},
     ),
     "matting": (
         {"matting_method": "closed-form"},
@@ -36,22 +37,6 @@ JOBS = {
         {"matting_method": "closed-form", "max_size": 60},
         "--alpha-matting --max-size 60",
         {"alpha_matting": True, "max_size": 60},
-    ),
-    "matting, other thresholds": (
-        {
-            "matting_method": "closed-form",
-            "alpha_matting_foreground_threshold": 200,
-            "alpha_matting_background_threshold": 50,
-            "alpha_matting_erode_size": 4,
-        },
-        "--alpha-matting --alpha-matting-foreground-threshold 200 "
-        "--alpha-matting-background-threshold 50 --alpha-matting-erode-size 4",
-        {
-            "alpha_matting": True,
-            "foreground_threshold": 200,
-            "background_threshold": 50,
-            "erode_size": 4,
-        },
     ),
     "a small mask": (
         {"edge_colours": "estimated", "max_size": 60},
@@ -91,7 +76,7 @@ def doors(network, photo, tmp_path):
         shell = np.asarray(Image.open(target))
 
         tensor = torch.from_numpy(np.asarray(picture, np.float32) / 255)[None]
-        image, mask, _ = RemBGRemove().execute(tensor, SessionHandle(session), **inputs)
+        image, mask, _ = Asked("RemBGRemove").execute(tensor, SessionHandle(session), **inputs)
         node = np.round(255 * (mask if options.get("only_mask") else image)[0].numpy())
         return python, shell, node.astype(np.uint8)
 

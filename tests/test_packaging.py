@@ -25,7 +25,7 @@ MODULES = sorted(
 TOPS = {"__init__.py", "__main__.py", "core", "nodes", "py.typed"}
 PUBLISHED = TOPS | {
     *("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "requirements.txt"),
-    *("example_workflows", "locales", "subgraphs", "web", ".comfyignore", ".gitignore"),
+    *("example_workflows", "subgraphs", "web", ".comfyignore", ".gitignore"),
 }
 KINDS = {".py", ".md", ".js", ".json", ".jpg", ".png", ".typed", ".toml", ".txt", ""}
 

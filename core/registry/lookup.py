@@ -13,6 +13,8 @@ from .spec import ModelSpec
 
 # Characters; no known name comes near to it.
 _LONGEST = 200
+# That many are all named to whoever mistyped one.
+_FEW = 6
 
 
 def _key(name: str) -> str:
@@ -36,7 +38,7 @@ def get_model(name: ModelName | str, models: Sequence[ModelSpec] = MODELS) -> Mo
     Raises
     ------
     UnknownModelError
-        If no row has that name; the message lists the closest ones.
+        If no row has that name; the message names the closest ones.
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UnknownModelError(f"{short(name)} is not a model name; give a name such as u2net.")
@@ -47,6 +49,10 @@ def get_model(name: ModelName | str, models: Sequence[ModelSpec] = MODELS) -> Mo
     close = [known for known in index if known.startswith(_key(name))][:3]
     close = close or difflib.get_close_matches(_key(name), index, n=3, cutoff=0.5)
     close = dict.fromkeys(index[known].name for known in close)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
-    names = ", ".join(row.name for row in models)
-    raise UnknownModelError(f"Unknown model {short(name)}. {hint}Known models: {names}.")
+    if len(models) <= _FEW:
+        hint = f"Known models: {', '.join(row.name for row in models)}."
+    elif close:
+        hint = f"Did you mean {' or '.join(close)}?"
+    else:
+        hint = f"There are {len(models)}; {models[0].name} is one for all purposes."
+    raise UnknownModelError(f"Unknown model {short(name)}. {hint}")

@@ -361,7 +361,8 @@ class Page:
         return self.panel_now(model)
 
     def panel_now(self, model: str) -> Any:
-        name = get_model(model).name
+        own, is_own, _ = model.partition(".onnx: ")
+        name = f"{own}.onnx" if is_own else get_model(model).name
         return self.tab.locator(f".rembg-sessions-model[data-model='{name}']:visible").first
 
     def open_window(self, command: str) -> Any:
@@ -412,18 +413,18 @@ def node(class_type: str, pos: tuple[int, int], **inputs: Any) -> dict[str, Any]
 
 
 def workflow(**session: Any) -> dict[str, Any]:
-    session = {"model": "u2net_custom: your own U-2-Net file", "custom_model": DRAWN[1], **session}
-    session = {"providers": "CPU", "cpu_fallback": True, "threads": 0, **session}
+    session = {"model": f"{DRAWN[1]}: U-2-Net", "device": "CPU", **session}
+    session = {"detail": "full", "cpu_fallback": True, "threads": 0, **session}
     return {
         "1": node("LoadImage", (0, 0), image=DRAWN[0]),
-        "2": node("RemBGSession", (0, 400), cloth_category="attire", **session),
+        "2": node("RemBGSession", (0, 400), **session),
         "3": node("RemBGRemove", (380, 0), image=["1", 0], session=["2", 0]),
         "4": node("PreviewImage", (850, 0), images=["3", 0]),
     }
 
 
 def session_alone(model: str, **inputs: Any) -> dict[str, Any]:
-    return {"2": node("RemBGSession", (200, 60), model=model, providers="Auto", **inputs)}
+    return {"2": node("RemBGSession", (200, 60), model=model, device="Auto", **inputs)}
 
 
 def succeeded(entry: dict[str, Any]) -> bool:
@@ -456,11 +457,94 @@ def test_a_workflow_is_opened_run_and_previewed(page):
 def test_own_widgets_are_neither_saved_nor_run(page):
     page.open(workflow())
     inputs = page.saved()["2"]["inputs"]
-    assert set(inputs) == {
-        *("model", "providers", "custom_model", "cpu_fallback", "threads", "cloth_category")
-    }
+    assert set(inputs) == {"model", "device", "detail", "cpu_fallback", "threads"}
     values = page.js("app.graph.getNodeById(2).serialize().widgets_values")
     assert values == list(inputs.values())
+
+
+def test_rare_widgets_are_folded_away(page):
+    page.open(workflow())
+    if page.vue:
+        assert page.tab.get_by_text("hard_edge").count() == 0
+        return
+    shown = "() => app.graph.getNodeById(3).widgets.filter((w) => !w.hidden).map((w) => w.name)"
+    assert "edge_colours" in page.js(shown) and "hard_edge" not in page.js(shown)
+    page.js("() => app.graph.getNodeById(3).toggleAdvanced()")
+    assert "hard_edge" in page.js(shown)
+    page.shoot("advanced")
+    assert succeeded(page.run())
+
+
+def test_a_linked_session_wins_over_the_model(page):
+    nodes = workflow()
+    nodes["5"] = node("RemBGMask", (380, 500), image=["1", 0])
+    page.open(nodes)
+    disabled = (
+        "id => Boolean(app.graph.getNodeById(id).widgets.find(w => w.name == 'model').disabled)"
+    )
+    assert page.js(disabled, 3) and not page.js(disabled, 5)
+    if page.has_panel:
+        told = page.tab.get_by_text("the linked session's model is used").locator("visible=true")
+        told.wait_for(timeout=PATIENCE)
+    page.shoot("linked")
+    page.js("() => app.graph.getNodeById(2).connect(0, app.graph.getNodeById(5), 'session')")
+    page.js("() => app.graph.getNodeById(3).disconnectInput('session')")
+    page.tab.wait_for_timeout(500)
+    assert page.js(disabled, 5) and not page.js(disabled, 3)
+
+
+def test_installed_models_are_ticked(page, hub):
+    file = page.server.base / "models" / "rembg" / "u2netp.onnx"
+    file.write_bytes(hub.body(file.name))
+    page.open(workflow())
+    page.js("() => app.refreshComboInNodes()")
+    page.tab.wait_for_timeout(500)
+    label = """value => app.graph.getNodeById(3).widgets.find(({name}) => name === "model")
+        .options.getOptionLabel(value)"""
+    assert page.js(label, get_model("u2netp").choice) == "✓ u2netp: small and quick"
+    assert page.js(label, get_model("backdrop").choice) == "✓ backdrop: no download"
+    assert page.js(label, get_model("bria-rmbg").choice) == "bria-rmbg: non-commercial"
+    assert page.js(label, f"{DRAWN[1]}: U-2-Net") == f"✓ {DRAWN[1]}: U-2-Net"
+
+
+EMPTY = "Alpha matting was skipped: the mask is empty"
+
+
+def test_warnings_are_told_once_and_stay_with_the_node(page):
+    nodes = {
+        "1": node("LoadImage", (0, 0), image=DRAWN[0]),
+        "2": node("RemBGAlphaMatting", (380, 0), image=["1", 0], mask=["1", 1]),
+        "3": node("PreviewImage", (850, 0), images=["2", 1]),
+    }
+    page.open(nodes)
+    assert succeeded(page.run())
+    page.tab.get_by_text(EMPTY).first.wait_for(timeout=PATIENCE)
+    page.shoot("warning")
+    kept = "() => app.graph.nodes.find(({id}) => id == 2).properties.rembg_warnings"
+    (text,) = page.js(kept)
+    assert text.startswith(EMPTY)
+    saved = page.js("() => app.graph.serialize()")
+    page.tab.reload()
+    page.tab.wait_for_function("!!(window.app?.graph?.nodes?.length)", timeout=3 * PATIENCE)
+    page.js("saved => app.loadGraphData(saved)", saved)
+    if page.has_panel:
+        page.tab.get_by_text(EMPTY).first.wait_for(timeout=PATIENCE)
+    assert page.js(kept) == [text]
+
+
+def test_results_are_shown_on_the_node(page):
+    page.open(workflow())
+    entry = page.run()
+    (shown,) = entry["outputs"]["3"]["images"]
+    assert shown["type"] == "temp"
+    if page.vue:
+        page.tab.locator(f"img[src*='{shown['filename']}']").first.wait_for(timeout=PATIENCE)
+    else:
+        page.tab.wait_for_function(
+            "app.graph.getNodeById(3).imgs?.[0]?.naturalWidth === 300", timeout=PATIENCE
+        )
+    page.js("() => app.graph.getNodeById(3).widgets.find(w => w.name == 'preview').value = 'off'")
+    assert "images" not in page.run()["outputs"]["3"]
 
 
 # -- what is told of a model -------------------------------------------------------------
@@ -474,11 +558,13 @@ def test_own_widgets_are_neither_saved_nor_run(page):
         ("Dis_General_Use", ["179 MB", "Apache-2.0", "not installed"]),
         ("silueta: very small u2net", ["44 MB", "licence: not stated"]),
         ("backdrop", ["MIT", "needs no file"]),
-        ("u2net_custom", ["as the file's author says", "your own file"]),
+        ("bright.onnx: U-2-Net", ["your own file, opened as U-2-Net", "as its author says"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_panel_tells_size_licence_and_whether_it_is_installed(page, model, lines):
+    if ".onnx" in model and not page.has_panel:
+        pytest.skip("the window lists no files of the user")
     panel = page.panel(model)
     panel.get_by_text(lines[0]).first.wait_for(timeout=PATIENCE)
     text = panel.inner_text()
@@ -508,15 +594,17 @@ def test_panels_of_nodes_outside_the_graph_are_forgotten(page):
     shown = page.js(
         """async () => {
           const node = LiteGraph.createNode("RemBGSession")
-          const {element} = node.widgets.find(({name}) => name === "model_info")
+          const info = node.widgets.find(({name}) => name === "rembg_info")
+          const element = info.element.querySelector(".rembg-sessions-model")
           const seen = []
           for (const move of [() => {}, () => app.graph.add(node), () => app.graph.remove(node)]) {
             move()
             element.dataset.model = "nobody drew it"
+            node.widgets.find(({name}) => name === "model").value = "silueta"
             await app.refreshComboInNodes()
             await new Promise(ready => setTimeout(ready, 500))
             seen.push(element.dataset.model)
-            node.widgets.find(({name}) => name === "model").value = "silueta"
+            node.widgets.find(({name}) => name === "model").value = "u2net"
           }
           return seen
         }"""
@@ -533,6 +621,36 @@ def test_every_model_is_listed_in_a_window(page):
     page.shoot("window")
     window.get_by_text("Close").click()
     assert window.count() == 0
+
+
+def test_a_model_is_used_from_the_window(page):
+    page.open({"1": node("LoadImage", (0, 0), image=DRAWN[0])})
+    window = page.open_window("rembg-sessions.models")
+    window.get_by_text("Use", exact=True).first.click()
+    assert window.count() == 0
+    (added,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
+    assert added["inputs"]["model"] == get_model("backdrop").choice  # it is there
+    page.js("() => app.canvas.selectNode(app.graph.nodes.find(({type}) => type === 'RemBGRemove'))")
+    window = page.open_window("rembg-sessions.models")
+    window.get_by_text("Use", exact=True).last.click()
+    (same,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
+    assert same["inputs"]["model"] == get_model("mobile-sam").choice
+    page.shoot("used")
+
+
+def test_a_file_is_deleted_from_the_window_when_it_is_meant(page, hub):
+    file = page.server.base / "models" / "rembg" / "u2netp.onnx"
+    file.write_bytes(hub.body(file.name))
+    window = page.open_window("rembg-sessions.models")
+    delete = window.locator("[title='Delete the file of u2netp from ComfyUI\\'s models']")
+    delete.click()
+    delete.get_by_text("Really?").wait_for(timeout=PATIENCE)
+    page.shoot("delete")
+    assert file.exists()
+    delete.click()
+    delete.wait_for(state="detached", timeout=PATIENCE)
+    assert not file.exists()
+    window.locator("[data-model=u2netp]").get_by_text("not installed").wait_for(timeout=PATIENCE)
 
 
 def test_a_list_that_cannot_be_had_is_told_and_not_shown(page):
@@ -651,7 +769,7 @@ def test_downloaded_model_is_installed_and_runs(page, hub):
     page.shoot("installed")
     assert file.read_bytes() == hub.body(file.name)
     page.tab.keyboard.press("Escape")  # closes the window where there is no panel
-    page.open(workflow(model="u2netp: lightweight general purpose", custom_model="none"))
+    page.open(workflow(model="u2netp: lightweight general purpose"))
     entry = page.run()
     assert succeeded(entry)
     assert page.pixels(entry, "4").shape == (200, 300, 4)
@@ -661,7 +779,7 @@ def test_run_that_downloads_updates_the_panel(page):
     if not page.has_panel:
         pytest.skip("no DOM widgets in this look")
     (page.server.base / "models" / "rembg" / "u2netp.onnx").unlink(missing_ok=True)
-    page.open(workflow(model="u2netp", custom_model="none"))
+    page.open(workflow(model="u2netp"))
     page.panel_now("u2netp").get_by_text("not installed").wait_for(timeout=PATIENCE)
     assert succeeded(page.run())
     page.panel_now("u2netp").get_by_text("installed", exact=True).wait_for(timeout=PATIENCE)
@@ -672,14 +790,19 @@ def test_failed_download_says_why(page):
     panel.get_by_text("Download now").click()
     panel.get_by_text("download failed").wait_for(timeout=PATIENCE)
     page.tab.get_by_text("u2net_human_seg was not downloaded").first.wait_for(timeout=PATIENCE)
-    reason = page.tab.get_by_text(re.compile("answered 404.*By hand: download", re.DOTALL)).first
-    assert str(page.server.base / "models" / "rembg") in reason.inner_text()
+    page.tab.get_by_text("The model backdrop needs no download.").first.wait_for(timeout=PATIENCE)
     page.shoot("failed", 1500)
+    panel.get_by_text("Why?").click()
+    window = page.tab.locator(".rembg-sessions-window").last
+    reason = window.get_by_text(re.compile("answered 404", re.DOTALL)).first
+    assert str(page.server.base / "models" / "rembg") in reason.inner_text()
+    page.shoot("why", 500)
+    window.get_by_text("Close").click()
     assert panel.get_by_text("Try again").is_enabled()
 
 
 def test_download_of_a_run_is_shown_and_cancelled(page):
-    page.open(workflow(model="silueta", custom_model="none"))
+    page.open(workflow(model="silueta"))
     before = set(page.server.get("/history"))
     page.js("void app.queuePrompt(0)")
     page.tab.wait_for_function(
@@ -697,10 +820,14 @@ def test_download_of_a_run_is_shown_and_cancelled(page):
 
 
 def test_fallback_is_told_with_the_repair_one_click_away(page):
-    page.open(workflow(providers="CUDA"))
+    page.open(workflow(device="CUDA"))
     assert succeeded(page.run())
-    told = page.tab.get_by_text("u2net_custom runs on the CPU, not on CUDA").first
+    said = "u2net_custom runs on the CPU, not on CUDA"
+    told = page.tab.locator(".p-toast, [data-sonner-toast]").get_by_text(said).first
     told.wait_for(timeout=PATIENCE)
+    assert page.js("id => app.graph.getNodeById(id).properties.rembg_warnings[0]", 3).startswith(
+        said
+    )
     page.shoot("fallback")
     if page.at_least("1.50"):
         page.tab.get_by_role("button", name="Why, and how to repair it").click()
@@ -823,7 +950,7 @@ def test_colours_in_other_words_stay_what_they_are(page, colour, shown):
     ],
 )
 def test_errors_are_shown_in_sentences(page, network, said):
-    page.open(workflow(custom_model=network))
+    page.open(workflow(model=f"{network}: U-2-Net"))
     entry = page.run()
     assert not succeeded(entry)
     (error,) = [data for kind, data in entry["status"]["messages"] if kind == "execution_error"]
@@ -908,11 +1035,9 @@ def test_workflows_of_missing_packs_are_swapped(page, name):
     # what is no part of the canvas itself is shown, too
     page.js("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
     types = page.js("app.graph.nodes.map(({type}) => type)")
-    if "RemBGSession" in types:
-        panel = page.tab.locator(".rembg-sessions-model:visible", has_text="licence:")
-        panel.first.wait_for(timeout=PATIENCE)
-    if "RemBGRemove" in types:
-        page.tab.locator("textarea:visible").first.wait_for(timeout=PATIENCE)
+    assert {"RemBGSession", "RemBGRemove"} & {*types}
+    panel = page.tab.locator(".rembg-sessions-model:visible", has_text="MB")
+    panel.first.wait_for(timeout=PATIENCE)
     # frontend 1.58.1 on its own throws at its first draw after a swap
     assert not page.uncaught()
     entry = page.run()
@@ -921,9 +1046,9 @@ def test_workflows_of_missing_packs_are_swapped(page, name):
 
 def test_values_of_other_packs_stay_where_the_server_does_not_answer(page):
     with page.answering("own-values", lambda route: route.abort()):
-        page.open(workflow(providers="CPU", model="u2net_custom"))
+        page.open(workflow(model="u2netp"))
         page.tab.wait_for_timeout(500)
-        assert page.widget("2", "model") == "u2net_custom"
+        assert page.widget("2", "model") == "u2netp"
     assert succeeded(page.run())
 
 

@@ -144,10 +144,10 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 
 def start(picture: str = DRAWN[0], network: str = DRAWN[1], **settings: Any) -> dict[str, Any]:
     """A picture, ``photo``, and an open model, ``session``."""
-    settings = {"model": "u2net_custom", "providers": "CPU", **settings}
+    settings = {"model": f"{network}: U-2-Net", "device": "CPU", **settings}
     return {
         "photo": node("LoadImage", image=picture),
-        "session": node("RemBGSession", custom_model=network, **settings),
+        "session": node("RemBGSession", **settings),
     }
 
 
@@ -203,18 +203,20 @@ def test_nodes_are_listed_with_tooltips(server):
         assert info["category"] == "image/background removal"
 
 
-def test_custom_files_are_offered(server):
-    inputs = server.get("/object_info/RemBGSession")["RemBGSession"]["input"]
-    assert DRAWN[1] in inputs["optional"]["custom_model"][0]
+def models(server):
+    return server.get("/object_info/RemBGSession")["RemBGSession"]["input"]["required"]["model"][0]
+
+
+def test_own_files_are_offered(server):
+    assert f"{DRAWN[1]}: U-2-Net" in models(server)
 
 
 @pytest.mark.parametrize("name", ["sub/Own.ONNX", r"sub\Own.ONNX"])
-def test_custom_files_of_another_system(server, base, name):
+def test_own_files_of_another_system(server, base, name):
     folder = base / "models" / "rembg"
     (folder / "sub").mkdir(exist_ok=True)
     shutil.copy(folder / DRAWN[1], folder / "sub" / "Own.ONNX")
-    inputs = server.get("/object_info/RemBGSession")["RemBGSession"]["input"]
-    assert "sub/Own.ONNX" in inputs["optional"]["custom_model"][0]
+    assert "sub/Own.ONNX: U-2-Net" in models(server)
     nodes = start(network=name) | {"mask": on_photo("RemBGMask")}
     assert len(server.run(nodes | save_mask("out", ("mask", 0)))["out"]) == 1
 
@@ -225,16 +227,6 @@ def test_start_leaves_no_complaint(server):
     assert any("seconds" in line and "rembg-sessions" in line for line in lines)
     for line in lines:
         assert not re.search(r"warn|error|fail|cannot|File \"", line, re.IGNORECASE), line
-
-
-@pytest.mark.parametrize(
-    "model", ["u2net_custom: your own U-2-Net file", "u2net_custom", "u2net-custom"]
-)
-def test_model_names_are_accepted(server, model):
-    result = server.run(
-        start(model=model) | {"mask": on_photo("RemBGMask")} | save_mask("out", ("mask", 0))
-    )
-    assert len(result["out"]) == 1
 
 
 def test_unknown_model_is_refused_before_queueing(server):
@@ -258,7 +250,7 @@ def test_missing_weights_are_explained(server, model):
     nodes = {"photo": node("LoadImage", image=DRAWN[0]), "cut": remove_node}
     name = "u2netp"
     if model:
-        nodes["session"] = node("RemBGSession", model=model, providers="Auto")
+        nodes["session"] = node("RemBGSession", model=model, device="Auto")
         remove_node["inputs"]["session"] = ("session", 0)
         name = "u2net"
     entry = server.finished(server.queue(nodes | save("out", ("cut", 0))))
@@ -313,7 +305,7 @@ def test_backdrop_needs_no_file(server):
         picture.save(sample)
     nodes = {
         "photo": node("LoadImage", image=sample.name),
-        "session": node("RemBGSession", model="backdrop", providers="Auto"),
+        "session": node("RemBGSession", model="backdrop", device="Auto"),
         "cut": on_photo("RemBGRemove"),
     }
     (image,) = server.run(nodes | save("image", ("cut", 0)))["image"]
@@ -324,24 +316,33 @@ def test_backdrop_needs_no_file(server):
 
 
 def test_backdrop_says_that_there_is_none(server, listener):
+    """The page that asked is told with the result, and the history holds it."""
     Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(
         server.base / "input" / "noise.png"
     )
     nodes = {
         "photo": node("LoadImage", image="noise.png"),
-        "session": node("RemBGSession", model="backdrop", providers="Auto"),
+        "session": node("RemBGSession", model="backdrop", device="Auto"),
         "cut": on_photo("RemBGRemove"),
     }
     prompt = server.queue(nodes | save("image", ("cut", 0)), client="listener")
     messages = listener.until("executing", node=None, prompt_id=prompt)
-    assert any("does not seem to have a plain backdrop" in text for text in texts(messages, "cut"))
+    (told,) = [
+        message["data"]["output"]["rembg_warnings"]
+        for message in messages
+        if isinstance(message, dict) and message["type"] == "executed"
+        if message["data"]["node"] == "cut"
+    ]
+    (warning,) = told
+    assert "does not seem to have a plain backdrop" in warning
+    assert server.finished(prompt)["outputs"]["cut"]["rembg_warnings"] == told
 
 
-def test_remove_post_process_equals_python(server, session, case):
+def test_remove_hard_edge_equals_python(server, session, case):
     picture, network = case
     result = server.run(
         start(picture, network)
-        | {"cut": on_photo("RemBGRemove", post_process=True)}
+        | {"cut": on_photo("RemBGRemove", hard_edge=True)}
         | save("image", ("cut", 0))
     )
     (image,) = result["image"]
@@ -860,11 +861,11 @@ def test_free_closes_the_session_and_use_reopens_it(server, flags):
 def test_equal_settings_share_one_open_model(server):
     server.free(unload_models=True, free_memory=True)
     before = server.opened()
-    # the category says nothing to this model, but makes ComfyUI run the node again
-    for picture, category in ((DRAWN[0], "attire"), ("other.png", "upper")):
-        nodes = start(picture, cloth_category=category) | {"cut": on_photo("RemBGRemove")}
-        server.run(nodes | save("out", ("cut", 0)))
-    twin = start(cloth_category="lower")["session"]
+    # blanks say nothing, but make ComfyUI run the node again
+    for picture, blanks in ((DRAWN[0], " "), ("other.png", "  ")):
+        nodes = start(picture, model=f"{DRAWN[1]}:{blanks}U-2-Net")
+        server.run(nodes | {"cut": on_photo("RemBGRemove")} | save("out", ("cut", 0)))
+    twin = start(model=f"{DRAWN[1]}:   U-2-Net")["session"]
     nodes = start() | {"twin": twin, "cut": on_photo("RemBGRemove", session=("twin", 0))}
     nodes |= {"mask": on_photo("RemBGMask")} | save_mask("b", ("mask", 0))
     server.run(nodes | save("a", ("cut", 0)))

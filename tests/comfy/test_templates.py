@@ -162,14 +162,16 @@ def test_blueprint_is_one_sound_subgraph():
 # -- from the saved file to the API --------------------------------------------------------
 
 
-def is_widget(kind):
+def is_widget(kind, options):
+    if options.get("forceInput"):
+        return False
     return not isinstance(kind, str) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
 def widget_values(node, info):
     """A node's values by input, in the order in which the page makes widgets."""
     inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
-    widgets = [name for name, (kind, *_) in inputs.items() if is_widget(kind)]
+    widgets = [name for name, (kind, *rest) in inputs.items() if is_widget(kind, *(rest or [{}]))]
     assert {entry["name"] for entry in node["inputs"]} - {"upload"} == inputs.keys(), (
         f"{node['type']} has other inputs than this file"
     )

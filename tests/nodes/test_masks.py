@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from PIL import Image
 pytest.importorskip("torch", reason="torch is not installed: nodes need it")
 
 import torch
+from asked import Asked
 
 from rembg_sessions.core.session.protocol import Layer
 from rembg_sessions.core.session.rembg_api import BaseSession
-from rembg_sessions.nodes import NODE_CLASS_MAPPINGS, host, masks
+from rembg_sessions.nodes import host, masks
 from rembg_sessions.nodes.handle import SessionHandle
 
-REMOVE, MASK = NODE_CLASS_MAPPINGS["RemBGRemove"], NODE_CLASS_MAPPINGS["RemBGMask"]
+REMOVE, MASK = partial(Asked, "RemBGRemove"), partial(Asked, "RemBGMask")
 
 
 class Counting(BaseSession):
@@ -62,8 +64,8 @@ def test_another_colour_or_edge_does_not_run_the_network_again(session):
         {"edge_colours": "original"},
         {"grow": 2},
         {"feather": 1.0},
-        {"keep": "background"},
-        {"post_process": True},
+        {"invert": True},
+        {"hard_edge": True},
     ):
         REMOVE().execute(image, handle, **change)
     assert len(session.asked) == 2

@@ -10,20 +10,21 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
+from asked import Asked  # noqa: E402
+
 from rembg_sessions import nodes  # noqa: E402
 from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError  # noqa: E402
 from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
 from rembg_sessions.core.session.protocol import Layer  # noqa: E402
 from rembg_sessions.core.session.vitmatte import VitMatte  # noqa: E402
-from rembg_sessions.nodes import convert, host  # noqa: E402
+from rembg_sessions.nodes import convert, host, routes  # noqa: E402
 from rembg_sessions.nodes import matting as matting_module  # noqa: E402
-from rembg_sessions.nodes import session as session_module  # noqa: E402
+from rembg_sessions.nodes import models as models_module  # noqa: E402
 from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
+from rembg_sessions.nodes.preview import STYLES  # noqa: E402
 
 H, W = 24, 40
-REMOVE = nodes.NODE_CLASS_MAPPINGS["RemBGRemove"]()
-MASK = nodes.NODE_CLASS_MAPPINGS["RemBGMask"]()
-MATTING = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"]()
+REMOVE, MASK, MATTING = map(Asked, ("RemBGRemove", "RemBGMask", "RemBGAlphaMatting"))
 BACKGROUND = nodes.NODE_CLASS_MAPPINGS["RemBGApplyBackground"]()
 SESSION = nodes.NODE_CLASS_MAPPINGS["RemBGSession"]
 
@@ -126,8 +127,8 @@ def test_colour_background_gives_rgb():
     torch.testing.assert_close(image[0, 0, -1], source[0, 0, -1])
     with pytest.raises(OptionError, match="colour"):
         REMOVE.execute(source, Layers(), background="colour", background_colour="reddish")
-    with pytest.raises(OptionError, match="keep is 'hair'; choose one of foreground, background"):
-        REMOVE.execute(source, Layers(), keep="hair")
+    with pytest.raises(OptionError, match="preview is 'hair'; use one of checkerboard, white"):
+        REMOVE.execute(source, Layers(), preview="hair")
 
 
 def test_existing_alpha_is_an_upper_bound():
@@ -154,7 +155,7 @@ def test_existing_alpha_limits_a_binary_mask_too():
     source = images(1, 4)
     source[..., 3] = 0.6
     source[:, :4, -4:, 3] = 0
-    image, mask, _ = REMOVE.execute(source, Layers(), post_process=True)
+    image, mask, _ = REMOVE.execute(source, Layers(), hard_edge=True)
     assert mask.max() == image[..., 3].max() == np.float32(0.6)
     (filled,) = MASK.execute(source, Layers(), fill_holes=True)
     assert filled[0, :4, -4:].max() == 0
@@ -188,7 +189,6 @@ def test_sessions_that_change_their_mind():
 
 def test_linked_model():
     assert SESSION.IS_CHANGED(None) == ""
-    assert SESSION.IS_CHANGED("u2net", custom_model=None) == ""
     assert isinstance(SESSION.VALIDATE_INPUTS(5), str)
 
 
@@ -205,8 +205,8 @@ def test_half_transparent_colour():
     torch.testing.assert_close(image[0, 0, 0], torch.tensor([0.0, 1, 0]))
 
 
-def test_post_process_is_binary():
-    _, mask, _ = REMOVE.execute(images(), Layers(), post_process=True)
+def test_hard_edge_is_binary():
+    _, mask, _ = REMOVE.execute(images(), Layers(), hard_edge=True)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
@@ -308,7 +308,7 @@ def soft_picture(alpha):
 def test_matting_methods(method):
     alpha = ramp_alpha(40, 60)
     mask = torch.from_numpy(alpha)[None]
-    mask, image, trimap = MATTING.execute(soft_picture(alpha), mask, 240, 10, 4, method)
+    mask, image, trimap = MATTING.execute(soft_picture(alpha), mask, method=method, erode_size=4)
     torch.testing.assert_close(mask, image[..., 3])
     certain = trimap != 0.5
     torch.testing.assert_close(mask[certain], trimap[certain])
@@ -364,9 +364,7 @@ def test_a_mask_of_another_picture_is_refused():
         run(torch.rand(1, 40, 60, 3), torch.zeros(1, 64, 64))  # Load Image's
 
 
-def test_matting_says_that_it_was_given_a_cutout(monkeypatch):
-    texts = []
-    monkeypatch.setattr(host, "show_text", texts.append)
+def test_matting_says_that_it_was_given_a_cutout():
     alpha = ramp_alpha(40, 60)
     mask = torch.from_numpy((alpha > 0.5).astype(np.float32))[None]
     seen = torch.from_numpy((alpha > 0.4).astype(np.float32))[None, ..., None]
@@ -378,7 +376,7 @@ def test_matting_says_that_it_was_given_a_cutout(monkeypatch):
         (photo, False),
     ):
         MATTING.execute(picture, mask)
-        assert ("is a cut-out" in texts[-1]) == is_cutout
+        assert ("is a cut-out" in str(MATTING.shown["rembg_warnings"])) == is_cutout
 
 
 def test_matting_shows_what_it_did(monkeypatch):
@@ -387,15 +385,15 @@ def test_matting_shows_what_it_did(monkeypatch):
     monkeypatch.setattr(host, "save_previews", lambda pictures: saved.extend(pictures) or ["shown"])
     alpha = ramp_alpha(40, 60)
     masks = torch.from_numpy(np.stack([alpha, np.zeros_like(alpha)]))
-    answer = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), masks, preview=True)
-    assert answer["ui"] == {"images": ["shown"]}
+    mask, _, trimap = MATTING.execute(soft_picture(alpha).repeat(2, 1, 1, 1), masks, preview=True)
+    (warning,) = MATTING.shown["rembg_warnings"]
+    assert warning.startswith("1 of 2 images: Alpha matting was skipped: the mask is empty")
+    assert MATTING.shown["images"] == ["shown"]
     assert [(picture.mode, picture.size) for picture in saved] == [("L", (60, 40))] * 4
-    mask, _, trimap = answer["result"]
     np.testing.assert_array_equal(np.asarray(saved[0]), (trimap[0] * 255 + 0.5).to(torch.uint8))
     np.testing.assert_array_equal(np.asarray(saved[1]), (mask[0] * 255 + 0.5).to(torch.uint8))
     assert len(texts) == 1
     assert texts[0].startswith("closed-form, ")
-    assert "1 of 2 images: Alpha matting was skipped: the mask is empty" in texts[0]
 
 
 class Quarter(VitMatte):
@@ -430,33 +428,62 @@ def test_matting_by_a_network(monkeypatch):
     assert texts[-1].startswith("quarter on CPU, ")
 
 
-def test_matting_inputs_keep_the_order_of_saved_workflows():
-    inputs = nodes.NODE_CLASS_MAPPINGS["RemBGAlphaMatting"].INPUT_TYPES()
-    names = [*inputs["required"], *inputs["optional"]]
-    assert names[:5] == ["image", "mask", "foreground_threshold", "background_threshold",
-                         "erode_size"]  # fmt: skip
-    assert inputs["optional"]["method"][0] == [
-        "closed-form", "fast", "guided", "vitmatte", "pymatting"
-    ]  # fmt: skip
-
-
 def test_model_choices_are_those_of_saved_workflows():
     choices = SESSION.INPUT_TYPES()["required"]["model"][0]
-    assert choices[:8] == [
+    assert choices[:13] == [
+        "backdrop: no download",
         "u2net: general purpose",
         "u2netp: lightweight general purpose",
         "u2net_human_seg: human segmentation",
         "u2net_cloth_seg: cloths Parsing",
+        "u2net_cloth_seg: upper",
+        "u2net_cloth_seg: lower",
+        "u2net_cloth_seg: full",
+        "u2net_cloth_seg: separate",
         "silueta: very small u2net",
         "isnet-general-use: general purpose",
         "isnet-anime: anime illustrations",
         "sam: general purpose",
     ]
+    shown = [row["shown"] for row in routes.list_models()["models"] if not row["custom"]]
+    assert max(map(len, shown)) <= 31  # a node has room for no more
     assert len(set(choices)) == len(choices)
-    assert SESSION.INPUT_TYPES()["required"]["providers"][0] == [
+    assert not [choice for choice in choices if "_custom" in choice]
+    for name in ("RemBGRemove", "RemBGMask"):
+        assert nodes.NODE_CLASS_MAPPINGS[name].INPUT_TYPES()["optional"]["model"][0] == choices
+    assert SESSION.INPUT_TYPES()["required"]["device"][0] == [
         "Auto", "CPU", "CUDA", "ROCM", "DirectML", "OpenVINO", "CoreML", "Tensorrt", "Azure",
         "MIGraphX",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choice", "category"),
+    [
+        ("u2net_cloth_seg: cloths Parsing", "attire"),
+        ("u2net_cloth_seg", "attire"),
+        ("u2net_cloth_seg: upper", "upper"),
+        ("u2net_cloth_seg: separate", None),
+        ("u2netp: upper", None),
+    ],
+)
+def test_garments_are_chosen_with_the_model(monkeypatch, choice, category):
+    monkeypatch.setattr(models_module, "get_session", lambda name, **options: name)
+    handle = models_module.open_handle(choice)
+    assert handle.session in choice and handle.cloth_category == category
+
+
+@pytest.mark.parametrize(("detail", "side"), [("full", None), ("768", 768), ("512", 512)])
+def test_detail_is_asked_of_the_model(monkeypatch, detail, side):
+    asked = []
+    monkeypatch.setattr(models_module, "get_session", lambda name, **options: asked.append(options))
+    models_module.open_handle("isnet-general-use", detail=detail)
+    assert asked[0]["input_size"] == side
+
+
+def test_detail_that_there_is_not():
+    with pytest.raises(OptionError, match="detail is '700'; choose one of full, 768, 640, 512"):
+        models_module.open_handle("isnet-general-use", detail="700")
 
 
 @pytest.mark.parametrize("model", ["u2net", "u2net: general purpose", "birefnet_general", None])
@@ -479,23 +506,90 @@ def test_custom_files_have_the_same_names_on_every_system(monkeypatch, separator
     assert host.custom_files() == ["own.onnx", "OWN.ONNX", "sub/own.onnx"]
 
 
-def test_custom_files_of_workflows_from_every_system(monkeypatch, tmp_path):
+@pytest.fixture
+def own_files(monkeypatch, tmp_path):
+    """A model folder: an IS-Net, files that say nothing of themselves, a published one."""
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub/own.onnx").touch()
+    helper = pytest.importorskip("onnx").helper
+    value = [helper.make_tensor_value_info(name, 1, [1, 3, 8, 8]) for name in "xy"]
+    steps = [helper.make_node("Relu", "x", "m", "conv_in/Relu")]
+    steps.append(helper.make_node("Relu", "m", "y", "stage1/rebnconvin/Relu"))
+    network = helper.make_model(helper.make_graph(steps, "hair", value[:1], value[1:]))
+    (tmp_path / "hair.onnx").write_bytes(network.SerializeToString())
+    for name in ("sub/own.onnx", "u2net.onnx"):
+        (tmp_path / name).touch()
+    names = ["hair.onnx", "sub/own.onnx", "u2net.onnx", "gone.onnx"]
     monkeypatch.setattr(host, "model_folders", lambda: (tmp_path,))
-    for name in ("none", None, "sub/own.onnx", r"sub\own.onnx"):
-        assert SESSION.VALIDATE_INPUTS("u2net_custom", custom_model=name) is True
-    refused = SESSION.VALIDATE_INPUTS("u2net_custom", custom_model=r"sub\gone.onnx")
-    assert "is not a file" in str(refused)
-    stamps = {SESSION.IS_CHANGED("u2net_custom", f"sub{sep}own.onnx") for sep in "/\\"}
-    assert len(stamps) == 1 and "" not in stamps
+    monkeypatch.setattr(host, "custom_files", lambda: names)
+    return tmp_path
 
 
-def test_custom_file_and_model_must_fit():
-    with pytest.raises(OptionError, match="u2net_custom"):
-        session_module.open_handle("u2net", custom_model="mine.onnx")
-    with pytest.raises(OptionError, match="models/rembg"):
-        session_module.open_handle("u2net_custom")
+def test_own_files_are_listed_with_their_kind(own_files):
+    assert models_module.choices()[1:10] == [
+        "hair.onnx: IS-Net",
+        *(f"sub/own.onnx: {kind}" for kind in ("U-2-Net", "IS-Net", "BEN", "BiRefNet")),
+        *(f"gone.onnx: {kind}" for kind in ("U-2-Net", "IS-Net", "BEN", "BiRefNet")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "opened"),
+    [
+        ("hair.onnx: IS-Net", ("dis_custom", "hair.onnx")),
+        ("hair.onnx", ("dis_custom", "hair.onnx")),
+        ("hair.onnx: BiRefNet", ("birefnet_custom", "hair.onnx")),
+        ("sub/own.onnx: BEN", ("ben_custom", "sub/own.onnx")),
+        (r"sub\own.onnx: U-2-Net", ("u2net_custom", r"sub\own.onnx")),
+        ("u2net.onnx", ("u2net", None)),
+        ("u2net.onnx: U-2-Net", ("u2net_custom", "u2net.onnx")),
+    ],
+)
+def test_own_files_of_workflows_from_every_system(own_files, choice, opened):
+    assert models_module.model_of(choice) == opened
+    assert SESSION.VALIDATE_INPUTS(choice) is True
+    assert SESSION.IS_CHANGED(choice)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("gone.onnx: IS-Net", "is not a file"),
+        (r"sub\gone.onnx", "is not a file"),
+        ("../hair.onnx: IS-Net", "outside"),
+        ("sub/own.onnx", "kind cannot be told. Choose the file again"),
+        ("sub/own.onnx: CLIP", "'CLIP' is no kind of network"),
+        ("dis_custom", "choose it from the list by its name"),
+    ],
+)
+def test_own_files_that_cannot_be_opened(own_files, choice, message):
+    assert message in SESSION.VALIDATE_INPUTS(choice)
+    assert SESSION.IS_CHANGED(choice) == ""
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_results_are_shown_small(monkeypatch, style):
+    saved = []
+    monkeypatch.setattr(host, "save_previews", lambda pictures: saved.extend(pictures))
+    source = torch.full((6, 700, 1100, 3), 0.5)
+    for node, background in ((REMOVE, {}), (REMOVE, {"background": "colour"}), (MASK, {})):
+        saved.clear()
+        node.execute(source, Layers(), preview=style, **background)
+        if style == "off":
+            assert saved == []
+            continue
+        assert [(picture.mode, picture.size) for picture in saved] == [("RGB", (512, 326))] * 4
+        levels = np.asarray(saved[0]).astype(int)
+        np.testing.assert_allclose(levels[:, -1], 128, atol=1)  # the subject, as it is
+        behind = {
+            "mask": [189, 75, 75],
+            "white": [255] * 3,
+            "black": [0] * 3,
+            "green": [0, 177, 64],
+        }
+        expected = behind["white" if background or style == "checkerboard" else style]
+        if style == "mask":
+            expected = behind["mask"]
+        np.testing.assert_allclose(levels[0, 0], expected, atol=1)
 
 
 @pytest.mark.parametrize("name", nodes.NODE_CLASS_MAPPINGS)

@@ -18,6 +18,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
+from asked import Asked  # noqa: E402
+
 from comfy_server import COMFYUI, make_base, make_network, running  # noqa: E402
 from rembg_sessions import nodes  # noqa: E402
 from rembg_sessions.core import layers  # noqa: E402
@@ -35,6 +37,7 @@ from rembg_sessions.nodes.replacements import REPLACEMENTS  # noqa: E402
 WORKFLOWS = Path(__file__).parent / "workflows"
 REMOVE = nodes.NODE_CLASS_MAPPINGS["RemBGRemove"]
 SESSION = nodes.NODE_CLASS_MAPPINGS["RemBGSession"]
+ASKED = Asked("RemBGRemove")
 BY_OLD = {row.old: row for row in REPLACEMENTS}
 OURS = {
     "RMBG-2.0": "bria-rmbg",
@@ -130,15 +133,15 @@ def test_registering(monkeypatch, version):
 @pytest.mark.parametrize(("name", "ours"), OURS.items())
 def test_their_models_are_ours(name, ours):
     assert SESSION.VALIDATE_INPUTS(name, "AUTO") is True
-    values = own_values({"model": name, "providers": "AUTO"})
-    assert values == {"model": get_model(ours).choice, "providers": "Auto"}
+    values = own_values({"model": name, "device": "AUTO"})
+    assert values == {"model": get_model(ours).choice, "device": "Auto"}
 
 
 @pytest.mark.parametrize("name", NOBODYS)
 def test_models_without_counterpart_are_refused_by_name(name):
     assert repr(name) in SESSION.VALIDATE_INPUTS(name, "CPU")
     with pytest.raises(UnknownModelError, match=name):
-        REMOVE().execute(torch.zeros(1, 8, 8, 3), model=name)
+        ASKED.execute(torch.zeros(1, 8, 8, 3), model=name)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +157,9 @@ def test_an_unknown_provider_is_refused():
 
 def test_remove_accepts_the_values_of_others_and_says_later_what_is_wrong():
     assert REMOVE.VALIDATE_INPUTS("Alpha", True, "RMBG-2.0", False) is True
-    for wrong in ({"background": "plaid"}, {"keep": "both"}, {"edge_colours": "some"}):
+    for wrong in ({"background": "plaid"}, {"invert": "both"}, {"edge_colours": "some"}):
         with pytest.raises(OptionError, match=repr(*wrong.values())):
-            REMOVE().execute(torch.zeros(1, 8, 8, 3), Bright(), **wrong)
+            ASKED.execute(torch.zeros(1, 8, 8, 3), Bright(), **wrong)
 
 
 def test_search_finds_the_nodes():
@@ -197,7 +200,7 @@ def swap(name):
             "edge_colours": "naive",
             "background": "colour",
             "background_colour": "#00b140",
-            "post_process": True,
+            "hard_edge": True,
         },
         "rembg_comfyui_node": {"model": "u2net", "edge_colours": "naive"},
         "rmbg": {
@@ -220,7 +223,7 @@ def swap(name):
             "model": "birefnet-portrait",
             "edge_colours": "original",
             "background_colour": "#222222",
-            "keep": "background",
+            "invert": True,
             "grow": 4,
         },
         "birefnet_rmbg_until_2025": {
@@ -233,7 +236,7 @@ def swap(name):
         "birefnet_rmbg_2026": {
             "model": "birefnet-general",
             "edge_colours": "original",
-            "keep": "background",
+            "invert": True,
             "grow": -3,
             "feather": 2,
         },
@@ -249,7 +252,7 @@ def test_swapped_values_mean_what_they_meant(name, expected):
     if values["background"] == "transparent":
         values["background_colour"] = expected["background_colour"]
     assert values == expected
-    for key in ("model", "background", "edge_colours", "keep"):
+    for key in ("model", "background", "edge_colours", "detail"):
         assert values[key] in inputs_of("RemBGRemove")[key][0]
 
 
@@ -265,21 +268,29 @@ def test_swapped_values_mean_what_they_meant(name, expected):
         ({"background": True, "background_colour": "255"}, "#0000ff"),
         ({"background": "Alpha", "background_colour": "#222222"}, None),
         ({"background": "Color", "background_colour": "#22222280"}, "#22222280"),
-        ({"background": "gray", "background_colour": "False", "keep": False}, "#808080"),
-        ({"keep": "Alpha", "edge_colours": False, "background": "default"}, None),
-        ({"keep": "white", "edge_colours": False, "background": "on"}, "#ffffff"),
+        ({"background": "gray", "background_colour": "False", "invert": False}, "#808080"),
+        ({"invert": "Alpha", "edge_colours": False, "background": "default"}, None),
+        ({"invert": "white", "edge_colours": False, "background": "on"}, "#ffffff"),
     ],
 )
 def test_backgrounds_of_others(stored, colour):
     look = own_look(Look(**stored))
-    assert look.keep == "foreground"
+    assert look.invert is False
     assert look.background == ("colour" if colour else "transparent")
     if colour:
         assert parse_colour(look.background_colour) == parse_colour(colour)
 
 
+@pytest.mark.parametrize(
+    ("process_res", "detail"),
+    [(1024, "full"), (2048, "full"), (900, "full"), (800, "768"), (700, "640"), (256, "512")],
+)
+def test_their_size_is_a_detail(process_res, detail):
+    assert own_look(Look(detail=process_res)).detail == detail
+
+
 def test_our_own_words_stay():
-    look = Look("colour", "green", "naive", "background", 3, 0.5)
+    look = Look("colour", "green", "naive", True, 3, 0.5, "768")
     assert own_look(look) == look
     assert own_look(Look()) == Look()
 
@@ -292,7 +303,7 @@ def test_a_lost_colour_is_said():
 
 
 def test_what_cannot_be_read_stays():
-    values = {"model": "BEN2", "providers": "Abacus", "keep": "both"}
+    values = {"model": "BEN2", "device": "Abacus", "invert": "both"}
     assert own_values(values) == values
     look = Look("plaid", "²", "some", "both", 1, 2)
     assert own_look(look) == look
@@ -320,39 +331,30 @@ def disc():
 
 def test_model_counts_without_a_session(monkeypatch, disc):
     opened = []
-    monkeypatch.setattr(remove_module, "open_handle", lambda name: opened.append(name) or Bright())
-    REMOVE().execute(disc, model="RMBG-2.0")
-    REMOVE().execute(disc, Bright(), model="RMBG-2.0")
+    monkeypatch.setattr(
+        remove_module, "open_handle", lambda name, **_: opened.append(name) or Bright()
+    )
+    ASKED.execute(disc, model="RMBG-2.0")
+    ASKED.execute(disc, Bright(), model="RMBG-2.0")
     assert opened == ["RMBG-2.0"]
 
 
-def test_models_that_need_a_file_are_not_offered():
-    offered = inputs_of("RemBGRemove")["model"][0]
-    assert not [choice for choice in offered if get_model(choice).custom]
-    assert len(offered) == len(inputs_of("RemBGSession")["model"][0]) - 4
-
-
 def test_grow_and_feather_shape_the_mask(disc):
-    _, mask, _ = REMOVE().execute(disc, Bright(), grow=-2, feather=1.5)
+    _, mask, _ = ASKED.execute(disc, Bright(), grow=-2, feather=1.5)
     expected = refine(disc[0, ..., 0].numpy(), grow_pixels=-2, feather_radius=1.5)
     assert np.abs(mask[0].numpy() - expected).max() < 1e-6
 
 
-def test_keep_background_is_the_opposite(disc):
-    image, mask, _ = REMOVE().execute(disc, Bright(), keep="background")
+def test_inverted_is_the_opposite(disc):
+    image, mask, _ = ASKED.execute(disc, Bright(), invert=True)
     assert torch.allclose(mask[0], 1 - disc[0, ..., 0])
     assert torch.equal(image[..., 3], mask)
 
 
 def test_mask_image_is_the_mask(disc):
-    _, mask, picture = REMOVE().execute(disc, Bright(), background="colour")
+    _, mask, picture = ASKED.execute(disc, Bright(), background="colour")
     assert picture.shape == (1, 40, 60, 3)
     assert all(torch.equal(picture[..., channel], mask) for channel in range(3))
-
-
-def test_only_mask_takes_the_place_of_the_picture(disc):
-    image, _, picture = REMOVE().execute(disc, Bright(), only_mask=True)
-    assert torch.equal(image, picture)
 
 
 def test_alpha_matting_solves_the_edge(monkeypatch, disc):
@@ -363,14 +365,10 @@ def test_alpha_matting_solves_the_edge(monkeypatch, disc):
         half = np.full((40, 60), 0.5, np.float32)
         return Matte(alpha=half, trimap=half, method="fast", warning="fast took over")
 
-    texts = []
-    monkeypatch.setattr(remove_module.host, "show_text", texts.append)
     monkeypatch.setattr(layers, "find_matte", solve)
-    image, mask, _ = REMOVE().execute(
-        disc, Bright(), edge_colours="naive", alpha_matting=True, foreground_threshold=200
-    )
-    assert asked == [((40, 60, 3), np.uint8, 200)]
-    assert texts[-1].endswith("fast took over")
+    image, mask, _ = ASKED.execute(disc, Bright(), edge_colours="naive", alpha_matting=True)
+    assert asked == [((40, 60, 3), np.uint8, 240)]
+    assert ASKED.shown["rembg_warnings"] == ["fast took over"]
     assert (mask == 0.5).all()
     assert image[0, 20, 30, 0] > 0.9  # not darkened
 
@@ -423,7 +421,11 @@ def to_prompt(workflow):
 def pictures(server, prompt):
     """Run a workflow; its saved pictures by the prefix of their names."""
     shown = server.run(prompt)
-    return {prompt[name]["inputs"]["filename_prefix"]: found for name, found in shown.items()}
+    return {
+        prompt[name]["inputs"]["filename_prefix"]: found
+        for name, found in shown.items()
+        if "filename_prefix" in prompt[name]["inputs"]  # else previews
+    }
 
 
 def ours(session_model=None, **options):
@@ -434,7 +436,7 @@ def ours(session_model=None, **options):
         "foreground": {"class_type": "MaskToImage", "inputs": {"mask": ["cut", 1]}},
     }
     if session_model:
-        settings = {"model": session_model, "providers": "CPU"}
+        settings = {"model": session_model, "device": "CPU"}
         prompt["session"] = {"class_type": "RemBGSession", "inputs": settings}
         prompt["cut"]["inputs"]["session"] = ["session", 0]
     for prefix, source in (("image", "cut"), ("mask", "foreground")):
@@ -450,7 +452,7 @@ MIGRATED = {
         "edge_colours": "naive",
         "background": "colour",
         "background_colour": "0,177,64",
-        "post_process": True,
+        "hard_edge": True,
     },
     "rembg_comfyui_node": {"model": "u2net", "edge_colours": "naive"},
     "rmbg": {
@@ -464,13 +466,13 @@ MIGRATED = {
     "birefnet_rmbg": {
         "model": "birefnet-portrait",
         "edge_colours": "original",
-        "keep": "background",
+        "invert": True,
         "grow": 4,
     },
     "birefnet_rmbg_2026": {
         "model": "birefnet-general",
         "edge_colours": "original",
-        "keep": "background",
+        "invert": True,
         "grow": -3,
         "feather": 2,
     },
@@ -517,9 +519,9 @@ def test_replacements_are_offered_to_the_page(with_replacements):
 @pytest.mark.comfy
 @needs_comfyui
 def test_the_page_may_ask_for_values_in_our_words(server):
-    stored = {"model": "RMBG-2.0", "providers": "AUTO"}
+    stored = {"model": "RMBG-2.0", "device": "AUTO"}
     answer = server.post("/rembg-sessions/own-values", stored)
-    assert answer == {"model": get_model("bria-rmbg").choice, "providers": "Auto"}
+    assert answer == {"model": get_model("bria-rmbg").choice, "device": "Auto"}
     for wrong in ([], {"model": ["2", 0]}, {"model": None}):
         with pytest.raises(urllib.error.HTTPError) as refusal:
             server.post("/rembg-sessions/own-values", wrong)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rembg_sessions.core.errors import OfflineError, OptionError, WeightsError
+from rembg_sessions.core.prepare import cache
 from rembg_sessions.core.registry.lookup import get_model
 from rembg_sessions.core.registry.models import MODELS
 from rembg_sessions.core.weights import store as weights
@@ -132,6 +133,11 @@ def until(ready):
     pytest.fail("it did not happen within five seconds")
 
 
+def every(told):
+    """Tell without regard to which page."""
+    return lambda state, page: told.append(state)
+
+
 def ends(told):
     return [state["state"] for state in told if state["state"] not in ("running", "stopping")]
 
@@ -139,7 +145,7 @@ def ends(told):
 def test_parallel_clicks_share_one_download(source):
     told = []
     threads = [
-        threading.Thread(target=downloads.start, args=(U2NETP, (), told.append)) for _ in range(8)
+        threading.Thread(target=downloads.start, args=(U2NETP, (), every(told))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -163,7 +169,7 @@ def test_parallel_clicks_share_one_download(source):
 
 def test_cancel_stops_it(source):
     told = []
-    downloads.start(U2NETP, (), told.append)
+    downloads.start(U2NETP, (), every(told))
     assert downloads.cancel(U2NETP)
     until(lambda: ends(told))
     assert ends(told) == ["cancelled"]
@@ -186,10 +192,10 @@ def test_asked_for_again_before_it_has_stopped_it_goes_on(monkeypatch, source):
             goes_on.wait(5)
 
     monkeypatch.setattr(downloads, "ensure", slow_to_stop)
-    downloads.start(U2NETP, (), told.append)
+    downloads.start(U2NETP, (), every(told))
     downloads.cancel(U2NETP)
     assert stopping.wait(5)
-    assert downloads.start(U2NETP, (), told.append)["state"] == "running"
+    assert downloads.start(U2NETP, (), every(told))["state"] == "running"
     source.ended.set()
     goes_on.set()
     until(lambda: ends(told))
@@ -206,21 +212,24 @@ def test_asked_for_again_before_it_has_stopped_it_goes_on(monkeypatch, source):
     ids=["expected", "unexpected"],
 )
 def test_failure_is_told_in_a_sentence(source, error, said):
+    """The pages that asked hear why; every other one, which may be a stranger's, only that."""
     told = []
     source.error = error
+    for asker in ("one", "other", "one"):
+        downloads.start(U2NETP, (), lambda state, page: told.append((page, state)), asker)
     source.ended.set()
-    downloads.start(U2NETP, (), told.append)
-    until(lambda: ends(told))
-    assert ends(told) == ["failed"]
-    assert told[-1]["message"] == said
+    until(lambda: len([state for _, state in told if state["state"] == "failed"]) == 3)
     assert downloads.running() == []
+    why = {page: state["message"] for page, state in told if state["state"] == "failed"}
+    assert why == {None: "", "one": said, "other": said}
 
 
 def test_offline_switch_is_honoured(tmp_path):
     told = []
-    downloads.start(U2NETP, (tmp_path,), told.append)  # conftest forbids downloads
+    downloads.start(U2NETP, (tmp_path,), every(told), "page")  # conftest forbids downloads
     until(lambda: ends(told))
-    assert ends(told) == ["failed"]
+    assert {*ends(told)} == {"failed"}
+    until(lambda: told[-1]["message"])
     assert "REMBG_SESSIONS_OFFLINE" in told[-1]["message"]
     with pytest.raises(OfflineError) as error:
         weights.ensure(U2NETP, folders=(tmp_path,))
@@ -244,7 +253,7 @@ def ask():
 
     sent = []
     table = web.RouteTableDef()
-    routes.add_routes(table, lambda name, data: sent.append((name, data)))
+    routes.add_routes(table, lambda name, data, page: sent.append((name, data, page)))
 
     def ask(method, path, headers=None, **options):
         async def session():
@@ -261,7 +270,7 @@ def ask():
     return ask
 
 
-POSTS = ("/rembg-sessions/download", "/rembg-sessions/cancel")
+POSTS = [f"/rembg-sessions/{route}" for route in ("download", "cancel", "delete")]
 
 
 def test_models_are_listed(ask):
@@ -277,7 +286,7 @@ def test_download_tells_the_page(ask, source):
     assert ask("GET", "/rembg-sessions/models")[1]["downloads"][0]["model"] == "u2netp"
     assert ask("POST", POSTS[1], json={"model": "U2netp"}) == (200, {"cancelled": True})
     until(lambda: ask.sent and ask.sent[-1][1]["state"] == "cancelled")
-    assert {name for name, _ in ask.sent} == {routes.DOWNLOAD_EVENT}
+    assert {(name, page) for name, _, page in ask.sent} == {(routes.DOWNLOAD_EVENT, None)}
     assert source.calls == 1
 
 
@@ -299,7 +308,7 @@ def test_download_tells_the_page(ask, source):
 def test_only_names_of_the_registry_are_taken(ask, source, path, model):
     status, answer = ask("POST", path, json={"model": model})
     assert status == 400
-    assert answer["error"].endswith(".")
+    assert answer["error"].endswith((".", "?"))
     assert source.calls == 0
 
 
@@ -462,6 +471,63 @@ def test_a_download_on_the_node_names_no_total_that_is_unknown(monkeypatch):
         "downloading 50 of 200 MB",
         "downloading 200 of 200 MB",
     ]
+
+
+# -- deleting ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """ComfyUI's folder, with a file of weights as it may have been brought by hand."""
+    monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "1")
+    monkeypatch.setattr(host, "model_folders", lambda: (tmp_path,))
+    (tmp_path / "u2netp.onnx").write_bytes(b"by hand")
+    return tmp_path
+
+
+def listed(name):
+    return next(row for row in routes.list_models()["models"] if row["name"] == name)
+
+
+def test_files_of_comfyui_can_be_deleted(ask, folder):
+    assert listed("u2netp")["deletable"]
+    status, answer = ask("POST", "/rembg-sessions/delete", json={"model": "u2netp"})
+    assert (status, answer) == (200, {"deleted": ["u2netp.onnx"]})
+    assert not (folder / "u2netp.onnx").exists()
+    assert not listed("u2netp")["installed"]
+    status, answer = ask("POST", "/rembg-sessions/delete", json={"model": "u2netp"})
+    assert status == 400 and "no file here" in answer["error"]
+
+
+def test_files_of_other_programs_stay(ask, folder, home):
+    home.mkdir(parents=True, exist_ok=True)
+    (folder / "u2netp.onnx").rename(home / "u2netp.onnx")
+    row = listed("u2netp")
+    assert row["installed"] and not row["deletable"]
+    assert ask("POST", "/rembg-sessions/delete", json={"model": "u2netp"})[0] == 400
+    assert (home / "u2netp.onnx").exists()
+
+
+def test_a_file_that_cannot_be_deleted_is_named(ask, folder, monkeypatch):
+    def refuse(path, missing_ok):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(weights, "remove", refuse)
+    status, answer = ask("POST", "/rembg-sessions/delete", json={"model": "u2netp"})
+    assert status == 400
+    assert answer["error"].startswith("u2netp.onnx cannot be deleted: Permission denied.")
+    assert str(folder) not in answer["error"]
+
+
+def test_prepared_copies_are_counted_and_deleted(ask, folder):
+    name = cache.file_name(folder / "u2netp.onnx", "0" * 64, "1.23", ["cpu"])
+    (folder / cache.FOLDER).mkdir()
+    (folder / cache.FOLDER / name).write_bytes(bytes(1000))
+    assert routes.list_models()["prepared"] == {"files": 1, "bytes": 1000}
+    status, answer = ask("POST", "/rembg-sessions/delete-prepared", json={})
+    assert (status, answer) == (200, {"files": 1, "bytes": 1000})
+    assert routes.list_models()["prepared"] == {"files": 0, "bytes": 0}
+    assert (folder / "u2netp.onnx").exists()
 
 
 # -- falling back to the CPU -------------------------------------------------------------

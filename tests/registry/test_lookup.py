@@ -13,7 +13,7 @@ from rembg_sessions.core.errors import UnknownModelError
 from rembg_sessions.core.registry.models import MODELS
 from rembg_sessions.core.registry.spec import Output
 
-# What saved workflows hold: these strings never change.
+# What saved workflows of ComfyUI_essentials hold.
 CLASSIC = [
     "u2net: general purpose",
     "u2netp: lightweight general purpose",
@@ -144,8 +144,8 @@ def test_every_form_of_a_name(spec):
         ("u2nett", "Did you mean u2net"),
         ("birefnet", "Did you mean birefnet-general or"),
         ("isnet", "Did you mean isnet-general-use or isnet-anime"),
-        ("zzzz", "Known models: u2net, u2netp"),
-        ("", "Known models: u2net, u2netp"),
+        ("zzzz", f"There are {len(MODELS)}; u2net is"),
+        ("", "Did you mean u2net"),
     ],
 )
 def test_unknown_names(name, hint):
@@ -154,7 +154,7 @@ def test_unknown_names(name, hint):
     assert isinstance(caught.value, ValueError)
     assert f"Unknown model {name!r}" in str(caught.value)
     assert hint in str(caught.value)
-    assert all(spec.name in str(caught.value) for spec in MODELS)
+    assert len(str(caught.value)) < 120
 
 
 # -- sessions -----------------------------------------------------------------------------

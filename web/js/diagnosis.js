@@ -1,37 +1,18 @@
 // The diagnosis of the installation, and the toast that leads to it.
 // Loading this file does nothing.
 
-import { app } from "../../../scripts/app.js";
 import { ask } from "./models.js";
+import { tell } from "./toasts.js";
 import { button, element, openWindow } from "./window.js";
-
-const CLICKABLE = "rembg-sessions-fallback";
-let clicked; // what a click on the toast does, where toasts have no buttons
-
-/** Show an error that stays until it is closed. */
-export function tellError(summary, detail) {
-  app.extensionManager.toast.add({ severity: "error", summary, detail });
-}
 
 /** Say that a model runs on the CPU; the repair lines are one click away. */
 export function tellFallback({ model, wanted, reason }) {
-  const summary = `${model} runs on the CPU, not on ${wanted}`;
-  const show = () => showDiagnosis(reason);
-  const toasts = app.extensionManager.toast;
-  if (toasts.warning) {
-    const action = { label: "Why, and how to repair it", onClick: show };
-    toasts.warning(summary, { description: "The result is the same, but slower.", action });
-    return;
-  }
-  // older toasts have no buttons, but may have a class
-  if (!clicked) {
-    document.addEventListener("click", ({ target }) => {
-      if (target.closest?.(`.${CLICKABLE}`) && !target.closest("button")) clicked();
-    });
-  }
-  clicked = show;
-  const detail = "The result is the same, but slower. Click here for the reason and the repair.";
-  toasts.add({ severity: "warn", summary, detail, styleClass: CLICKABLE });
+  tell(
+    "warning",
+    `${model} runs on the CPU, not on ${wanted}`,
+    "The result is the same, but slower.",
+    { label: "Why, and how to repair it", onClick: () => showDiagnosis(reason) },
+  );
 }
 
 /** Open a window with the diagnosis and its repair lines, ready to be copied. */
@@ -40,7 +21,7 @@ export async function showDiagnosis(reason = "") {
   try {
     ({ report } = await ask("diagnosis"));
   } catch (error) {
-    tellError("rembg-sessions: no diagnosis", error.message);
+    tell("error", "rembg-sessions: no diagnosis", error.message);
     return;
   }
   // a text area: from it, the page lets text be copied instead of nodes

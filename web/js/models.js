@@ -7,6 +7,7 @@ const DOWNLOAD_EVENT = "rembg-sessions.download"; // as in nodes/routes.py
 const rows = new Map(); // by every name of a model
 const downloads = new Map(); // the last state of each, by model name
 const watchers = new Set();
+let preparedNow = { files: 0, bytes: 0 };
 
 /** Ask a route of the pack; its answer, or an Error with the pack's own sentence. */
 export async function ask(route, body) {
@@ -33,11 +34,19 @@ const key = (name) =>
     .replaceAll("_", "-")
     .replace(/\.(onnx|safetensors)$/, "");
 
+const OWN_FILE = /^(.+\.onnx): (.+)$/i; // as nodes/models.py lists them
+
 /** The row of a model, by a name or a "name: label" choice; undefined until the list is here. */
-export const findModel = (choice) => rows.get(key(choice));
+export function findModel(choice) {
+  const own = OWN_FILE.exec(choice);
+  return own ? { name: own[1], kind: own[2] } : rows.get(key(choice));
+}
 
 /** Every row, each once. */
 export const listModels = () => [...new Set(rows.values())];
+
+/** How many prepared copies of networks there are, and their bytes. */
+export const prepared = () => preparedNow;
 
 /** The last state of a model's download; undefined if there was none. */
 export const downloadOf = (row) => downloads.get(row.name);
@@ -74,6 +83,7 @@ export function refresh() {
 async function fetchList() {
   const list = await ask("models");
   for (const row of list.models) for (const name of row.names) rows.set(key(name), row);
+  preparedNow = list.prepared;
   for (const { model, state } of [...downloads.values()]) {
     if (!["cancelled", "failed"].includes(state)) downloads.delete(model);
   }
@@ -86,13 +96,13 @@ let tellFailed = () => {};
 function note(state) {
   downloads.set(state.model, state);
   tellWatchers();
-  if (state.state === "failed") tellFailed(state);
+  if (state.state === "failed" && state.message) tellFailed(state); // it was this page that asked
 }
 
 /** Start a download, or join the one that runs; what becomes of it is told by events. */
 export async function startDownload(row) {
   try {
-    await ask("download", { model: row.name });
+    await ask("download", { model: row.name, client: api.clientId });
   } catch (error) {
     note({ model: row.name, state: "failed", message: error.message });
   }

@@ -1,12 +1,14 @@
 // What is shown of a model: size, licence, installed or not, and its download.
 // Loading this file does nothing.
 
-import { tellError } from "./diagnosis.js";
-import { cancelDownload, downloadOf, findModel, listModels, startDownload } from "./models.js";
-import { refresh, unwatch, watch } from "./models.js";
+import { cancelDownload, downloadOf, findModel, startDownload } from "./models.js";
 import { button, element, openWindow } from "./window.js";
 
-const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+export const PANEL_HEIGHT = 52;
+const SHORT = 120; // characters that a toast shows in two lines
+
+/** A size in bytes, in words. */
+export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /** A button that rests until what it asked for is answered. */
 function asking(text, title, ask) {
@@ -20,6 +22,7 @@ function asking(text, title, ask) {
 
 /** Size, and what the licence allows, in plain words. */
 function facts(row) {
+  if (row.kind) return [`your own file, opened as ${row.kind}`];
   const size = row.size ? [megabytes(row.size), " · "] : [];
   const free = row.commercial !== false;
   const licence = free
@@ -29,9 +32,26 @@ function facts(row) {
   return [...size, licence];
 }
 
+/** Open a window with all that an error says. */
+function showMessage(title, message) {
+  const style = "white-space: pre-wrap; overflow-wrap: anywhere; max-height: 50vh; overflow: auto;";
+  openWindow(title, element("div", style, message));
+}
+
+/** What one page is told of a failed download: two lines, and a way to the rest. */
+export function failure({ model, message }) {
+  const title = `${model} was not downloaded`;
+  const first = message.length > SHORT ? message.split(/(?<=[.:]) |\n/)[0] : message;
+  return {
+    title,
+    detail: `${first} The model backdrop needs no download.`,
+    action: { label: "More", onClick: () => showMessage(title, message) },
+  };
+}
+
 /** The state of the file, and what can be done about it. */
 function actions(row, download) {
-  if (row.custom) return ["your own file: choose it as custom_model"];
+  if (row.kind) return ["licence: as its author says"];
   if (!row.has_file) return ["needs no file"];
   if (row.installed) return ["installed"];
   const start = (text) => asking(text, `Download ${row.name}`, () => startDownload(row));
@@ -49,8 +69,10 @@ function actions(row, download) {
       return ["download cancelled", start("Continue")];
     case "failed": {
       const failed = element("span", "color: var(--error-text, #f66);", "download failed");
-      failed.title = download.message;
-      return [failed, start("Try again")];
+      if (!download.message) return [failed, start("Try again")];
+      const { title } = failure(download);
+      const why = button("Why?", "", () => showMessage(title, download.message));
+      return [failed, why, start("Try again")];
     }
     default:
       return ["not installed", start("Download now")];
@@ -76,8 +98,9 @@ export function makePanel() {
   );
   const root = element(
     "div",
-    "display: flex; flex-direction: column; justify-content: center; box-sizing: border-box;" +
-      "padding: 0 6px; font: 12px sans-serif; color: var(--descrip-text, #aaa);",
+    `display: flex; flex-direction: column; justify-content: center; height: ${PANEL_HEIGHT}px;` +
+      "box-sizing: border-box; padding: 0 6px; font: 12px sans-serif;" +
+      "color: var(--descrip-text, #aaa);",
     first,
     second,
   );
@@ -98,25 +121,4 @@ export function makePanel() {
     if (bar) showProgress(bar, download);
   };
   return { root, draw };
-}
-
-/** Open a window with every model. */
-export async function showModels() {
-  const error = await refresh();
-  if (error) {
-    tellError("rembg-sessions: no list of models", error.message);
-    return;
-  }
-  const panels = listModels().map((row) => ({ row, ...makePanel() }));
-  const cells = panels.flatMap(({ row, root }) => {
-    const about = element("div", "color: var(--descrip-text, #aaa);", row.good_for);
-    return [element("div", "", element("strong", "", row.name), about), root];
-  });
-  const grid =
-    "display: grid; grid-template-columns: 1fr 260px; gap: 8px 16px; align-items: center;" +
-    "max-height: 65vh; overflow-y: auto;";
-  const update = () => panels.forEach(({ row, draw }) => draw(row.name));
-  watch(update);
-  update();
-  openWindow("rembg-sessions: models", element("div", grid, ...cells), [], () => unwatch(update));
 }

@@ -2,9 +2,12 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { showDiagnosis, tellError, tellFallback } from "./diagnosis.js";
-import { listen, refresh, unwatch, watch } from "./models.js";
-import { makePanel, showModels } from "./panel.js";
+import { showDiagnosis, tellFallback } from "./diagnosis.js";
+import { listen, refresh } from "./models.js";
+import { showModels } from "./models_window.js";
+import { addInfo, foldAdvanced } from "./node_info.js";
+import { failure } from "./panel.js";
+import { tell } from "./toasts.js";
 
 const FALLBACK_EVENT = "rembg-sessions.fallback"; // as in nodes/host.py
 const COLOUR_INPUTS = {
@@ -12,7 +15,7 @@ const COLOUR_INPUTS = {
   RemBGApplyBackground: "colour",
   RemBGFrameSubject: "background_colour",
 };
-const PANEL_HEIGHT = 52;
+const WITH_INFO = ["RemBGSession", "RemBGRemove", "RemBGMask", "RemBGAlphaMatting"];
 
 /** Whether the frontend's colour widget works on the canvas: since 1.40. */
 function hasColourWidget() {
@@ -32,38 +35,11 @@ function asHex(colour) {
   return hex.startsWith("#") && hex !== "#010203" ? hex : colour;
 }
 
-/** Call a function after one of an object's own callbacks. */
-function after(object, name, then) {
-  const before = object[name];
-  object[name] = function (...given) {
-    const result = before?.apply(this, given);
-    then();
-    return result;
-  };
-}
-
-function addPanel(node) {
-  const model = node.widgets?.find((widget) => widget.name === "model");
-  if (!model) return;
-  const { root, draw } = makePanel();
-  const update = () => draw(model.value);
-  const widget = node.addDOMWidget("model_info", "rembg_model_info", root, {
-    serialize: false, // not part of what is run
-    hideOnZoom: false,
-    getMinHeight: () => PANEL_HEIGHT,
-    getMaxHeight: () => PANEL_HEIGHT,
-  });
-  widget.serialize = false; // nor of what is saved
-  after(model, "callback", update);
-  after(node, "onAdded", () => watch(update));
-  after(node, "onRemoved", () => unwatch(update));
-  node.setSize([Math.max(node.size[0], 300), Math.max(node.size[1], node.computeSize()[1])]);
-  // also draws this panel, once a loaded node has got its values
-  refresh();
-}
-
 // Not in setup(): the page complains of events that come before somebody listens.
-listen(({ model, message }) => tellError(`${model} was not downloaded`, message));
+listen((state) => {
+  const { title, detail, action } = failure(state);
+  tell("error", title, detail, action);
+});
 
 const told = new Set(); // fallbacks are told once a page, not once a run
 api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
@@ -71,6 +47,22 @@ api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
   if (told.has(id)) return;
   told.add(id);
   tellFallback(detail);
+});
+
+// What nodes warn of is told once for each run; the nodes keep showing it. The server tells the
+// page that asked only.
+let run;
+let said = new Set();
+api.addEventListener("executed", ({ detail }) => {
+  if (run !== detail.prompt_id) {
+    run = detail.prompt_id;
+    said = new Set();
+  }
+  for (const text of detail.output?.rembg_warnings ?? []) {
+    if (said.has(text) || text.includes(" runs on the CPU, not on ")) continue; // has its own
+    said.add(text);
+    tell("warning", "rembg-sessions", text);
+  }
 });
 
 app.registerExtension({
@@ -113,7 +105,8 @@ app.registerExtension({
   },
 
   nodeCreated(node) {
-    if (node.comfyClass === "RemBGSession") addPanel(node);
+    if (node.comfyClass?.startsWith("RemBG")) foldAdvanced(node, node.constructor.nodeData);
+    if (WITH_INFO.includes(node.comfyClass)) addInfo(node);
   },
 
   loadedGraphNode(node) {

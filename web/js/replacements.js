@@ -6,8 +6,8 @@ import { ask } from "./models.js";
 
 // the inputs that nodes/foreign.py reads; the choices among them tell that there is something
 // to read
-const CHOICES = ["model", "providers", "background", "edge_colours", "keep"];
-const READ = [...CHOICES, "background_colour", "grow", "feather"];
+const CHOICES = ["model", "device", "background", "edge_colours", "detail"];
+const READ = [...CHOICES, "background_colour", "invert", "grow", "feather"];
 const NODES = ["RemBGSession", "RemBGRemove"];
 
 function isForeign(widget) {

@@ -22,7 +22,10 @@ export function button(text, title, act) {
   return made;
 }
 
-/** Open a window over the page; `closed` is called when it is gone. */
+/**
+ * Open a window over the page, and return the function that closes it; `closed` is called when it
+ * is gone.
+ */
 export function openWindow(title, content, buttons = [], closed = () => {}) {
   const window = element(
     "dialog",
@@ -43,4 +46,5 @@ export function openWindow(title, content, buttons = [], closed = () => {}) {
   });
   document.body.append(window);
   window.showModal();
+  return () => window.close();
 }

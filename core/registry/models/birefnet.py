@@ -19,7 +19,7 @@ def _emmajohnson(path: str) -> HubFile:
 BIREFNET: tuple[ModelSpec, ...] = (
     ModelSpec(
         name="birefnet-general",
-        label="general purpose, fine edges",
+        label="fine edges",
         session_class="BiRefNetSessionGeneral",
         aliases=("general",),
         good_for="Fine edges on most subjects; slow without a GPU.",
@@ -44,7 +44,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite",
-        label="general purpose, fine edges, smaller",
+        label="smaller",
         session_class="BiRefNetSessionGeneralLite",
         aliases=("birefnet-lite", "general-lite"),
         good_for="Most of birefnet-general's quality from a quarter of the download.",
@@ -111,7 +111,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-hrsod",
-        label="salient objects in large pictures",
+        label="large pictures",
         session_class="BiRefNetSessionHRSOD",
         aliases=("hrsod",),
         good_for="The one eye-catching object of a large picture.",
@@ -132,7 +132,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-cod",
-        label="camouflaged objects",
+        label="camouflage",
         session_class="BiRefNetSessionCOD",
         aliases=("cod",),
         good_for="Subjects that look like what is behind them.",
@@ -153,7 +153,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-massive",
-        label="general purpose, widest training",
+        label="unusual",
         session_class="BiRefNetSessionMassive",
         aliases=("dis-tr-tes",),
         good_for="Unusual subjects that birefnet-general misses.",
@@ -174,7 +174,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-hr-matting",
-        label="large pictures, soft edges",
+        label="hair, fur",
         session_class="BiRefNetSessionHrMatting",
         aliases=("matting-hr",),
         good_for="Hair, fur and glass in pictures of 2048 px and more; needs a large GPU.",
@@ -230,7 +230,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-fp16",
-        label="general purpose, fine edges, half precision for GPUs",
+        label="GPU",
         session_class="BiRefNetSessionGeneralFP16",
         good_for="birefnet-general on a GPU, faster; slower on the CPU.",
         licence="MIT",
@@ -254,7 +254,7 @@ BIREFNET: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="birefnet-general-lite-fp16",
-        label="general purpose, fine edges, smaller, half precision for GPUs",
+        label="GPU",
         session_class="BiRefNetSessionGeneralLiteFP16",
         good_for="birefnet-general-lite on a GPU; slower on the CPU.",
         licence="MIT",

@@ -49,7 +49,7 @@ OWN: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="backdrop",
-        label="plain backdrop, no download",
+        label="no download",
         session_class="PlainBackdropSession",
         good_for="Solid subjects in front of a plain backdrop: flat, graded or softly shadowed.",
         licence="MIT",

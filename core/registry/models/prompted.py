@@ -31,7 +31,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="sam-vit-b-quant",
-        label="general purpose, 8 bit",
+        label="8 bit",
         session_class="SamVitBQuantSession",
         good_for="Anything you point at: takes points and rectangles.",
         licence="Apache-2.0",
@@ -53,7 +53,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="sam-vit-l",
-        label="general purpose, large",
+        label="large",
         session_class="SamVitLSession",
         aliases=("sam_vit_l_0b3195",),
         good_for="Anything you point at: takes points and rectangles.",
@@ -76,7 +76,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="sam-vit-l-quant",
-        label="general purpose, large, 8 bit",
+        label="large, 8 bit",
         session_class="SamVitLQuantSession",
         good_for="Anything you point at: takes points and rectangles.",
         licence="Apache-2.0",
@@ -98,7 +98,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="sam-vit-h",
-        label="general purpose, huge",
+        label="huge",
         session_class="SamVitHSession",
         aliases=("sam_vit_h_4b8939",),
         good_for="Anything you point at: takes points and rectangles.",
@@ -141,7 +141,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="sam-vit-h-quant",
-        label="general purpose, huge, 8 bit",
+        label="huge, 8 bit",
         session_class="SamVitHQuantSession",
         good_for="Anything you point at: takes points and rectangles.",
         licence="Apache-2.0",
@@ -163,7 +163,7 @@ PROMPTED: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="mobile-sam",
-        label="general purpose, small",
+        label="small",
         session_class="MobileSamSession",
         good_for="Anything you point at, in 45 MB: takes points and rectangles.",
         licence="Apache-2.0",

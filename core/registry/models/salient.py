@@ -157,7 +157,7 @@ SALIENT: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="bria-rmbg",
-        label="general purpose, non-commercial",
+        label="non-commercial",
         session_class="BriaRmBgSession",
         aliases=("rmbg-2.0",),
         good_for="Fine edges on product shots and people; non-commercial use only.",
@@ -182,7 +182,7 @@ SALIENT: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="ormbg",
-        label="people, trained on synthetic portraits",
+        label="people",
         session_class="OrmbgSession",
         good_for="People; trained on rendered portraits.",
         licence="Apache-2.0",
@@ -206,7 +206,7 @@ SALIENT: tuple[ModelSpec, ...] = (
     ),
     ModelSpec(
         name="modnet",
-        label="portraits, small",
+        label="portraits",
         session_class="ModnetSession",
         good_for="Portraits, soft hair, in 26 MB; the picture keeps its shape.",
         licence="Apache-2.0",
