@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelPathError, OptionError, UnknownModelError
-from ..core.prepare.kind import kind_of
 from ..core.registry.lookup import get_model
 from ..core.registry.models import MODELS
 from ..core.session.factory import get_session
+from ..core.session.own import OWN_MODELS, UNKNOWN, own_kind, says_its_kind
 from ..core.text import short
 from ..core.weights.own import custom_path
 from ..core.weights.store import find
@@ -33,13 +33,6 @@ _FIRST = (
 _CLOTHES = "u2net_cloth_seg"
 # What follows the name in a choice says which garments; without one of these it is all of them.
 _CLOTH_LABELS = {"upper": "upper", "lower": "lower", "full": "full", None: "separate"}
-# The row that opens a user's file, by the kind that follows the file's name in a choice.
-_OWN = {
-    "U-2-Net": "u2net_custom",
-    "IS-Net": "dis_custom",
-    "BEN": "ben_custom",
-    "BiRefNet": "birefnet_custom",
-}
 SHORT_LABELS = {
     "u2netp": "small and quick",
     "u2net_human_seg": "people",
@@ -66,21 +59,19 @@ def choices() -> list[str]:
 def own_choices() -> list[str]:
     """List the user's files; one whose kind cannot be told stands there once for each kind."""
     published = {file.file for spec in MODELS for file in spec.weights}
-    listed = []
+    folders = host.model_folders()
+    listed: list[str] = []
     for name in host.custom_files():
         if name.rpartition("/")[2] in published:
             continue
-        family = _kind(name)
-        listed += [f"{name}: {each}" for each in ([family] if family else _OWN)]
+        try:
+            path = custom_path(name, folders)
+        except ModelPathError:  # gone since ComfyUI looked
+            continue
+        kind = own_kind(path)
+        others = () if says_its_kind(path) else OWN_MODELS
+        listed += [f"{name}: {each}" for each in dict.fromkeys((kind, *others)) if each != UNKNOWN]
     return listed
-
-
-def _kind(name: str) -> str:
-    """Return what kind of network a file of ComfyUI's folders is; empty if it cannot be told."""
-    try:
-        return kind_of(custom_path(name, host.model_folders())).family
-    except ModelPathError:  # gone since ComfyUI looked
-        return ""
 
 
 def is_own(choice: str) -> bool:
@@ -117,15 +108,15 @@ def model_of(choice: Any) -> tuple[str, str | None]:
             )
         return spec.name, None
     name, _, kind = (part.strip() for part in choice.partition(": "))
-    custom_path(name, host.model_folders())
-    kind = kind or _kind(name)
-    if kind not in _OWN:
-        told = f"{short(kind)} is no kind of network" if kind else "its kind cannot be told"
+    path = custom_path(name, host.model_folders())
+    kind = kind or own_kind(path)
+    if kind not in OWN_MODELS:
+        told = "its kind cannot be told" if kind == UNKNOWN else f"{short(kind)} is no kind"
         raise OptionError(
-            f"{name}: {told}. Choose the file again from the list, as one of {', '.join(_OWN)}; "
-            "its author says which."
+            f"{name}: {told}. Choose the file again from the list, as one of "
+            f"{', '.join(OWN_MODELS)}; its author says which."
         )
-    return _OWN[kind], name
+    return OWN_MODELS[kind], name
 
 
 def _cloth_category(choice: str) -> str | None:

@@ -18,7 +18,8 @@ from ..core.registry.models import MODELS
 from ..core.registry.spec import ModelSpec
 from ..core.runtime.diagnosis import report
 from ..core.runtime.installation import collect
-from ..core.weights.store import delete, find, own_files
+from ..core.weights.removal import delete, own_files
+from ..core.weights.store import find
 from . import downloads, host
 from .foreign import own_values
 from .models import SHORT_LABELS

@@ -15,14 +15,12 @@ from ..layers import LONGEST, check_max_size
 from ..matting.methods import MattingOptions
 from ..options import RemoveOptions
 from ..pipeline import choose_method
-from ..prepare.kind import kind_of
 from ..registry.lookup import get_model
-from ..registry.models import MODELS
 from ..registry.spec import Output
 from ..session.factory import DEFAULT_MODEL
-from ..session.network import OWN_FILES, check_category
+from ..session.network import check_category
 from ..session.prompt import check_prompt
-from ..text import short, visible
+from ..text import short
 from ..weights.own import custom_path
 from .folders import comfy_folders
 from .framing import framing
@@ -132,7 +130,7 @@ def _check_matting(options: argparse.Namespace) -> None:
 
 
 def _check_model(options: argparse.Namespace) -> None:
-    options.model = options.model or _model_of_file(options.model_path) or DEFAULT_MODEL
+    options.model = options.model or ("custom" if options.model_path else DEFAULT_MODEL)
     spec = get_model(options.model)
     if spec.custom:
         options.model_path = custom_path(options.model_path, comfy_folders(), anywhere=True)
@@ -142,27 +140,6 @@ def _check_model(options: argparse.Namespace) -> None:
         check_prompt(options.sam_prompt, (LONGEST, LONGEST))
     if options.cloth_category is not None:
         check_category(spec, options.cloth_category)
-
-
-def _model_of_file(path: object) -> str:
-    """Return the model for a file of the user's own; empty if none is named.
-
-    Raises
-    ------
-    OptionError
-        If the file does not tell what kind of network it is.
-    """
-    if path is None:
-        return ""
-    file = custom_path(cast("str", path), comfy_folders(), anywhere=True)
-    model = OWN_FILES.get(kind_of(file).family, "")
-    if not model:
-        own = [spec.name for spec in MODELS if spec.custom]
-        raise OptionError(
-            f"{visible(file.name)} does not tell what kind of network it is: add --model and one "
-            f"of {', '.join(own)}."
-        )
-    return model
 
 
 def check_output(options: argparse.Namespace, suffix: str) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from ..errors import OptionError, RembgSessionsError
 from ..prepare.cache import kept, remove_kept
-from ..prepare.kind import kind_of
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
 from ..runtime.doctor import own_command
-from ..session.network import OWN_FILES
+from ..session.own import UNKNOWN, own_kind
 from ..text import visible
 from ..weights.own import own_files
 from ..weights.store import ensure, find
@@ -26,17 +25,18 @@ def list_models(options: argparse.Namespace) -> int:
     is_here = {
         spec.name: not spec.custom and find(spec, comfy_folders()) is not None for spec in MODELS
     }
-    rows = [("NAME", "SIZE", "LICENCE", "INSTALLED", "")]
+    rows = [(("NAME", "SIZE", "LICENCE", "INSTALLED"), ("", ""))]
     for spec in sorted(MODELS, key=lambda spec: not is_here[spec.name]):
         if is_here[spec.name] or not options.installed:
             installed = "yes" if is_here[spec.name] else "your file" if spec.custom else "no"
-            rows.append((spec.name, _size(spec), _licence(spec), installed, spec.good_for))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for *cells, good_for in rows:
+            licence, _, more = spec.licence.split(" (")[0].partition(", ")
+            rows.append(((spec.name, _size(spec), licence, installed), (spec.good_for, more)))
+    widths = [max(len(cells[i]) for cells, _ in rows) for i in range(4)]
+    for cells, notes in rows:
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
         show("  ".join(padded).rstrip())
-        if good_for:
-            show(f"  {good_for}")
+        for note in filter(None, notes):
+            show(f"  {note}")
     _show_own_files()
     if not options.installed:
         show("Your own file, wherever it lies: cutout photo.jpg --model-path ./my.onnx")
@@ -46,11 +46,12 @@ def list_models(options: argparse.Namespace) -> int:
 def _show_own_files() -> None:
     """Tell which files of the user's lie in the model folders, and how they are called up."""
     for path in own_files(comfy_folders()):
-        family = kind_of(path).family
-        model = f"-m {OWN_FILES[family]} " if family else ""
-        name = visible(path.name)
-        show(f"{name}  {_megabytes(path)}  yours, {family or 'of a kind it does not tell'}")
-        show(f"  {model}--model-path {name}" + ("" if family else ", with -m and one of *_custom"))
+        name, kind = visible(path.name), own_kind(path)
+        more = ""
+        if kind == UNKNOWN:
+            kind, more = "of a kind it does not tell", ", with -m and one of *_custom"
+        show(f"{name}  {_megabytes(path)}  yours, {kind}")
+        show(f"  --model-path {name}{more}")
 
 
 def _megabytes(path: Path) -> str:
@@ -63,10 +64,6 @@ def _megabytes(path: Path) -> str:
 def _size(spec: ModelSpec) -> str:
     sizes = [file.size or 0 for file in spec.weights]
     return f"{sum(sizes) / 1e6:.0f} MB" if sizes and all(sizes) else ""
-
-
-def _licence(spec: ModelSpec) -> str:
-    return spec.licence.split(" (")[0].split(",")[0]
 
 
 def download(options: argparse.Namespace) -> int:

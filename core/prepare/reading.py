@@ -60,9 +60,9 @@ def read_model(data: memoryview) -> Model:
         opset=opsets[0][1],
         nodes=tuple(_read_node(each, budget) for each in messages(1)),
         tensors=tuple(_read_tensor(each, budget) for each in messages(5)),
-        inputs=tuple(_read_value(each, budget) for each in messages(11)),
-        outputs=tuple(_read_value(each, budget) for each in messages(12)),
-        between=tuple(_read_value(each, budget) for each in messages(13)),
+        inputs=tuple(read_value(each, budget) for each in messages(11)),
+        outputs=tuple(read_value(each, budget) for each in messages(12)),
+        between=tuple(read_value(each, budget) for each in messages(13)),
         graph_others=tuple(each for each in parts if each.number not in (1, 5, 11, 12, 13)),
         others=tuple(each for each in found if each.number != 7),
     )
@@ -172,7 +172,7 @@ def _values(
     return memoryview(np.array(listed, "<i8").tobytes())
 
 
-def _read_value(data: memoryview, budget: Budget) -> Value:
+def read_value(data: memoryview, budget: Budget) -> Value:
     """Read a ValueInfoProto: name, and type → tensor type → element type, shape → axes."""
     name, kind = "", 0
     shape: tuple[int | None, ...] | None = None

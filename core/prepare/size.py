@@ -171,7 +171,8 @@ def _fixed_sizes(edges: Wiring, node: Node) -> list[str]:
     else:
         maker = edges.makers.get(name)
         inputs = maker.inputs if maker is not None and maker.op == "Concat" else ()
-        parts = [part for part in inputs if part in edges.constants]
+        # before them may stand the picture's number and channels, which are fixed
+        parts = [part for part in inputs[len(inputs) // 2 :] if part in edges.constants]
     return [part for part in parts if edges.constants[part].kind == INT64]
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from ..errors import GraphError
 
-_VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
+VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
+"""What comes after the number of a field."""
 _LONGEST_VARINT = 10  # bytes, of 64 bit
 
 # BiRefNet, the largest network there is, has 25,000 nodes and 234,000 fields. A file of nothing but
@@ -53,6 +54,18 @@ class Budget:
     def __init__(self, left: int = MOST_FIELDS) -> None:
         self.left = left
 
+    def spend(self) -> None:
+        """Count one field.
+
+        Raises
+        ------
+        GraphError
+            If there are too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise GraphError(f"it has more than {MOST_FIELDS} parts")
+
 
 def fields(data: memoryview, budget: Budget) -> list[Field]:
     """Return the fields of a message, in the order of the data.
@@ -70,16 +83,16 @@ def fields(data: memoryview, budget: Budget) -> list[Field]:
         if tag < 0x80:
             position += 1
         else:
-            tag, position = _varint(data, position)
+            tag, position = read_varint(data, position)
         kind, value = tag & 7, memoryview(b"")
-        if kind == _LENGTH:
-            length, position = _varint(data, position)
+        if kind == LENGTH:
+            length, position = read_varint(data, position)
             value = data[position : position + length]
             position += length
-        elif kind == _VARINT:
-            value, position = _varint(data, position)
-        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            length = 8 if kind == _EIGHT_BYTES else 4
+        elif kind == VARINT:
+            value, position = read_varint(data, position)
+        elif kind in (EIGHT_BYTES, FOUR_BYTES):
+            length = 8 if kind == EIGHT_BYTES else 4
             value = data[position : position + length]
             position += length
         else:
@@ -87,14 +100,18 @@ def fields(data: memoryview, budget: Budget) -> list[Field]:
         if position > end:
             raise GraphError("it ends in the middle")
         found.append(Field(tag >> 3, value, data[start:position]))
-        budget.left -= 1
-        if budget.left < 0:
-            raise GraphError(f"it has more than {MOST_FIELDS} parts")
+        budget.spend()
     return found
 
 
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    """Return the number at a position, and the position after it."""
+def read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Return the number at a position, and the position after it.
+
+    Raises
+    ------
+    GraphError
+        If there is none, or one of more than 64 bit.
+    """
     value = shift = 0
     for byte in data[position : position + _LONGEST_VARINT]:
         position += 1
@@ -163,11 +180,9 @@ def numbers(found: Iterable[Field], budget: Budget) -> list[int]:
             continue
         position = 0
         while position < len(field.value):
-            value, position = _varint(field.value, position)
+            value, position = read_varint(field.value, position)
             result.append(value - (1 << 64) if value >> 63 else value)
-            budget.left -= 1
-            if budget.left < 0:
-                raise GraphError(f"it has more than {MOST_FIELDS} parts")
+            budget.spend()
     return result
 
 
@@ -187,7 +202,7 @@ def varint(value: int) -> bytes:
 
 def number_field(field: int, value: int) -> bytes:
     """Return a field that holds a number."""
-    return varint(field << 3 | _VARINT) + varint(value)
+    return varint(field << 3 | VARINT) + varint(value)
 
 
 def bytes_field(field: int, data: bytes | memoryview | str) -> bytes:
@@ -199,4 +214,4 @@ def bytes_field(field: int, data: bytes | memoryview | str) -> bytes:
 
 def head(field: int, length: int) -> bytes:
     """Return what stands before ``length`` bytes of a field."""
-    return varint(field << 3 | _LENGTH) + varint(length)
+    return varint(field << 3 | LENGTH) + varint(length)

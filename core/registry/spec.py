@@ -22,6 +22,8 @@ class Output(Enum):
     """An encoder and a decoder that answers prompts."""
     BACKDROP = "backdrop"
     """No network: alpha is solved from the colour of a plain backdrop."""
+    OWN = "own"
+    """What the kind of the user's file holds, which is found out."""
     MATTE = "matte"
     """Alpha of a picture and its trimap, (1, 1, H, W)."""
 
@@ -64,6 +66,8 @@ class ModelSpec:
     short_side
         For networks of free input size: the picture's shorter side is brought to this
         many pixels and both sides to multiples of 32.
+    side_multiple
+        What another ``input_size`` must be a multiple of.
     mean, std
         Per RGB channel, applied to values in 0..1.
     scale_by_max
@@ -72,7 +76,8 @@ class ModelSpec:
     min_max
         Stretch the output to 0..1 after the sigmoid, as rembg does.
     commercial
-        Whether the licence allows commercial use; None where it does not say.
+        Whether the licence allows commercial use; None where it does not say, or where the terms
+        of what the network was trained on say otherwise.
     custom
         The user supplies the file; ``weights`` is empty, as it is for models without a file.
     """
@@ -87,6 +92,7 @@ class ModelSpec:
     weights: tuple[WeightFile, ...] = ()
     size_hw: tuple[int, int] | None = (1024, 1024)
     short_side: int | None = None
+    side_multiple: int = 32
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scale_by_max: bool = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -28,9 +27,6 @@ from .rembg_api import BaseSession
 
 _log = logging.getLogger("rembg_sessions")
 
-OWN_FILES = {"U-2-Net": "u2net_custom", "IS-Net": "dis_custom", "BiRefNet": "birefnet_custom"}
-"""The models for users' files, by the family of network they are meant for."""
-
 CLOTH_CATEGORIES = ("upper", "lower", "full", "attire")
 
 
@@ -48,8 +44,8 @@ class Model:
         The .onnx file, for the models whose file the user supplies: a path, or a name in one of
         the model folders. Check names from elsewhere with :func:`.weights.own.custom_path`.
     input_size
-        Height and width, in pixels, at which the network looks at a picture: a multiple of 32,
-        below its own. None is its own, whose masks are rembg's.
+        Height and width, in pixels, at which the network looks at a picture: a multiple of 32
+        (BiRefNet: of 64), below its own. None is its own, whose masks are rembg's.
     prepare
         Whether to change the network's graph so that it runs faster, to the same masks. What it
         becomes is kept in a folder beside the file. ``"float32"`` also has the CPU compute in
@@ -176,11 +172,10 @@ def _input_size(spec: ModelSpec, value: int | None) -> int | None:
         return None
     if spec.output in (Output.SAM, Output.MATTE):
         raise OptionError(f"{spec.name} does not take an input_size: its file is made for one.")
-    from ..prepare.size import MULTIPLE
-
-    value = whole("input_size", value, MULTIPLE, LONGEST_SIDE)
-    if value % MULTIPLE:
-        raise OptionError(f"input_size is {value}; use a multiple of {MULTIPLE}.")
+    multiple = spec.side_multiple
+    value = whole("input_size", value, multiple, LONGEST_SIDE)
+    if value % multiple:
+        raise OptionError(f"input_size is {value}; use a multiple of {multiple}.")
     return value
 
 
@@ -194,20 +189,17 @@ class NetworkSession(Model, BaseSession):
 
     def __init__(self, model_name: str | None = None, sess_opts: Any = None, **options: Any):
         super().__init__(model_name, sess_opts, **options)
-        self._output = self.spec
+        self._recipe = self.spec
         self._warning = ""
+        self._is_told = True
         if self.spec.custom:
-            from ..prepare.kind import kind_of
+            from .own import misfit, own_recipe  # here: importing the nodes takes less
 
-            kind = kind_of(self.paths[0])
-            if self.spec.output is Output.LOGITS and kind.has_sigmoid:
-                self._output = replace(self.spec, output=Output.PROBABILITY)
-            fitting = OWN_FILES.get(kind.family, self.spec.name)
-            if fitting != self.spec.name:
-                self._warning = (
-                    f"{quotable(self.paths[0].name)} looks like {kind.family}: choose {fitting} "
-                    f"instead of {self.spec.name}"
-                )
+            self._recipe = own_recipe(self.spec, self.paths[0])
+            _input_size(self._recipe, self.input_size)
+            self._warning = misfit(self.spec, self.paths[0])
+            self._is_told = False
+            if self._warning:
                 _log.warning("%s.", self._warning)
 
     def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
@@ -224,15 +216,18 @@ class NetworkSession(Model, BaseSession):
             raise OptionError(f"{self.spec.name} does not take a sam_prompt; use a sam model.")
         if cloth_category is not None:
             check_category(self.spec, cloth_category)
-        graph = self.graphs[0]
-        size_hw = input_size_hw(self.spec, (image.height, image.width), self.input_size)
-        if self.spec.custom:
+        graph, recipe = self.graphs[0], self._recipe
+        size_hw = input_size_hw(recipe, (image.height, image.width), self.input_size)
+        if recipe.custom:
             size_hw = _declared_size(graph, size_hw)
-        array = normalize(
-            image, self.spec.mean, self.spec.std, size_hw, scale_by_max=self.spec.scale_by_max
-        )
+        array = normalize(image, recipe.mean, recipe.std, size_hw, scale_by_max=recipe.scale_by_max)
         name = graph.inputs()[0][0]
-        alphas = output_to_alphas(graph.run({name: array}), self._output)
+        alphas = output_to_alphas(graph.run({name: array}), recipe)
+        if not self._is_told:
+            from .own import remember
+
+            remember(self.spec, self.paths[0])
+            self._is_told = True
         if cloth_category is None:
             return alphas
         if cloth_category == "attire":

@@ -20,7 +20,6 @@ from ..registry.models import MODELS
 from ..registry.spec import ModelSpec, Output, WeightFile
 from .disk import on_disk
 from .download import place
-from .filesystem import remove
 from .network import offline
 from .own import custom_path
 from .progress import Lines
@@ -98,36 +97,6 @@ def find(spec: ModelSpec, folders: Sequence[Path] = ()) -> tuple[Path, ...] | No
     return tuple(found[file.file] for file in spec.weights)
 
 
-def own_files(spec: ModelSpec, folders: Sequence[Path]) -> list[Path]:
-    """Return those files of a model that lie in the given folders, not in folders below them."""
-    paths = find(spec, folders) or ()
-    return [path for path in paths if path.parent in map(Path, folders)]
-
-
-def delete(spec: ModelSpec, folders: Sequence[Path]) -> list[Path]:
-    """Delete a model's files from the given folders, and return them.
-
-    Files elsewhere stay: other programs use them, too.
-
-    Raises
-    ------
-    WeightsError
-        If there are none, or one cannot be deleted.
-    """
-    paths = own_files(spec, folders)
-    if not paths:
-        raise WeightsError(f"{spec.name} has no file here that could be deleted.")
-    for path in paths:
-        try:
-            remove(path, missing_ok=True)
-        except OSError as error:
-            raise WeightsError(
-                f"{path.name} cannot be deleted: {error.strerror or error}. If a program uses "
-                "it, close that one first."
-            ) from error
-    return paths
-
-
 def verify(path: Path, file: WeightFile) -> None:
     """Check size and hash of a file; one that was verified before is not read again.
 
@@ -158,8 +127,8 @@ def verify(path: Path, file: WeightFile) -> None:
         return
     raise WeightsError(
         f"{path} is damaged or not the registered file: it {fault}. Delete it to have it "
-        "downloaded again; to use a file of your own, take one of the models for them, such as "
-        "dis_custom; or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this check."
+        "downloaded again; to use a file of your own, take the model custom; "
+        "or set the environment variable MODEL_CHECKSUM_DISABLED=1 to skip this check."
     )
 
 
@@ -205,7 +174,7 @@ def locate(
     if model_path is not None:
         raise OptionError(
             f"{spec.name} has its own file and does not take a model_path. For your own file "
-            "use u2net_custom, dis_custom, ben_custom or birefnet_custom."
+            "use custom, or u2net_custom, dis_custom, ben_custom or birefnet_custom."
         )
     return ensure(spec, folders=folders, on_progress=on_progress)
 

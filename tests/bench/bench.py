@@ -78,7 +78,8 @@ def our_session() -> Any:
                 is_open=True,
             )
             self.graphs, self.model_name, self.companion = (graph,), "u2net", None
-            self.input_size, self._output, self._warning = None, self.spec, ""
+            self.input_size, self._recipe, self._warning = None, self.spec, ""
+            self._is_told = True
 
         def open(self) -> None:
             pass

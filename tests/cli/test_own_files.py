@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_file_anywhere_whose_kind_the_file_tells(folder, capsys):
     assert cli.main(["cutout", "a.png", "b.png", "--model-path", "./my.onnx"]) == 0
-    assert "b.png: dis_custom on CPU" in capsys.readouterr().err
+    assert "b.png: custom on CPU" in capsys.readouterr().err
     (folder / "sub").mkdir()
     line = ["cutout", "a.png", "c.png", "-m", "u2net_custom", "--model-path", "sub/../my.onnx"]
     assert cli.main(line) == 0
@@ -33,7 +33,7 @@ def test_a_file_that_does_not_tell_its_kind(folder, capsys):
     (folder / "odd.onnx").write_bytes(b"no network")
     assert cli.main(["cutout", "a.png", "b.png", "--model-path", "odd.onnx"]) == 1
     said = capsys.readouterr().err
-    assert "odd.onnx does not tell what kind of network it is: add --model and one of u2net" in said
+    assert "odd.onnx does not say of which kind it is. Use it once as u2net_custom, dis_custom" in said
 
 
 @pytest.mark.parametrize("more", ["", "-m dis_custom"])

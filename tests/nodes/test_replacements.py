@@ -61,8 +61,10 @@ OURS = {
     "General.safetensors": "birefnet-general",
     "u2net_human_seg": "u2net_human_seg",
     "isnet-anime: anime illustrations": "isnet-anime",
+    "BiRefNet_512x512": "birefnet-general-512-fp16",
+    "BiRefNet_lite-2K": "birefnet-general-lite-2k",
 }
-NOBODYS = ("INSPYRENET", "BEN2", "BiRefNet_512x512", "BiRefNet_lite-2K", "General-dynamic")
+NOBODYS = ("INSPYRENET", "BEN2", "General-dynamic")
 
 
 def inputs_of(name):

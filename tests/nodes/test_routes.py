@@ -15,6 +15,7 @@ from rembg_sessions.core.errors import OfflineError, OptionError, WeightsError
 from rembg_sessions.core.prepare import cache
 from rembg_sessions.core.registry.lookup import get_model
 from rembg_sessions.core.registry.models import MODELS
+from rembg_sessions.core.weights import removal
 from rembg_sessions.core.weights import store as weights
 
 pytest.importorskip("torch", reason="the nodes need torch")
@@ -512,7 +513,7 @@ def test_a_file_that_cannot_be_deleted_is_named(ask, folder, monkeypatch):
     def refuse(path, missing_ok):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(weights, "remove", refuse)
+    monkeypatch.setattr(removal, "remove", refuse)
     status, answer = ask("POST", "/rembg-sessions/delete", json={"model": "u2netp"})
     assert status == 400
     assert answer["error"].startswith("u2netp.onnx cannot be deleted: Permission denied.")

@@ -171,6 +171,16 @@ def test_a_network_of_free_size_needs_no_change():
     read_one = read(model)
     assert native_side(read_one) is None
     assert with_side(read_one, 512) is read_one
+    # channels are fixed, height and width are another value's
+    joined = b.op("Concat", b.constant([1, 1]), *_height_and_width(b, "x"), axis=0)
+    b.op("Resize", b.nodes[1].output[0], "", "", joined)
+    model = b.model([("x", [1, 3, "h", "w"], "float")], [("y", [1, 1, "h", "w"], "float")], 17)
+    assert with_side(read(model), 512) is not None
+
+
+def _height_and_width(b, value):
+    shape = b.op("Shape", value)
+    return [b.op("Slice", shape, b.constant([i]), b.constant([i + 1])) for i in (2, 3)]
 
 
 def changed(change):

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -274,6 +275,16 @@ def test_a_folder_that_is_read_only(half, home, own_cache, monkeypatch):
     _refuse(monkeypatch, elsewhere.parent / "prepared", errno.EACCES)
     assert prepare(elsewhere, CPU).parent != first.parent
     assert first.exists()
+
+
+def test_what_is_prepared_in_memory_is_let_go_of_once_it_is_open(half, monkeypatch, photo):
+    _refuse(monkeypatch, half.parents[1], errno.EACCES)
+    data = prepare(half, CPU, float32=True)
+    monkeypatch.setattr(step, "prepare", lambda *_, **__: data)
+    before = sys.getrefcount(data)
+    session = new_session("dis_custom", model_path=half)
+    assert session.predict(photo())
+    assert sys.getrefcount(data) == before
 
 
 def test_no_folder_at_all(half, home, photo, monkeypatch, caplog):

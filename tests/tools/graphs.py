@@ -92,6 +92,31 @@ def isnet(side=64, *, half=False, weights=np.float32, opset=15, shape=None):
     return b.model([("input", shape, "float")], [("output", [1, 1, *shape[2:]], "float")], opset)
 
 
+KIND_NAMES = {
+    "IS-Net": ["/conv_in/Conv", "/stage1/rebnconvin/conv_s1/Conv"],
+    "U-2-Net": ["/stage1/rebnconvin/conv_s1/Conv"],
+    "BiRefNet": ["/bb/patch_embed/Conv", "/squeeze_module/0/Conv", "/decoder/conv_out1/Conv"],
+    "BEN": ["/multifieldcrossatt/Conv", "/insmask_head/insmask_head.0/Conv"],
+    "": ["Conv_0"],
+}
+"""Names of operations by which a kind of network is known."""
+
+
+def chain(family, *last, side=16, outputs=1, weights=0):
+    """Convolutions named as those of a family, then operators; and megabytes that nobody uses."""
+    b = Builder()
+    value = "picture"
+    for place, name in enumerate(KIND_NAMES[family]):
+        value = b.conv(value, 1 if place else 3, 1, kernel=1, name=name)
+    for op in last:
+        attributes = {"to": TensorProto.FLOAT} if op == "Cast" else {}
+        value = b.op(op, value, **attributes)
+    b.arrays += [numpy_helper.from_array(b.rng.random(1 << 20), f"big_{i}") for i in range(weights)]
+    more = [b.op("Identity", value) for _ in range(outputs - 1)]
+    results = [(name, [1, 1, side, side], "float") for name in (value, *more)]
+    return b.model([("picture", [1, 3, side, side], "float")], results, 17)
+
+
 def first_six(b, value):
     """A second way to the same place: a convolution of one pixel."""
     return b.conv(value, 12, 6, kernel=1)

@@ -6,6 +6,8 @@ from ..spec import HubFile, ModelSpec, Output, WeightFile
 from .hosts import RELEASE
 
 _BIREFNET = "https://github.com/ZhengPeng7/BiRefNet/releases/download/v1/"
+# The weights are MIT; DIS5K, a part of what these were trained on, has terms of its own.
+_DIS5K = "MIT, but trained on DIS5K, whose terms forbid commercial use, also of results"
 
 
 def _emmajohnson(path: str) -> HubFile:
@@ -23,7 +25,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         session_class="BiRefNetSessionGeneral",
         aliases=("general",),
         good_for="Fine edges on most subjects; slow without a GPU.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         output=Output.LOGITS,
         weights=(
             WeightFile(
@@ -48,7 +51,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         session_class="BiRefNetSessionGeneralLite",
         aliases=("birefnet-lite", "general-lite"),
         good_for="Most of birefnet-general's quality from a quarter of the download.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         output=Output.LOGITS,
         weights=(
             WeightFile(
@@ -94,7 +98,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         session_class="BiRefNetSessionDIS",
         aliases=("dis",),
         good_for="Bicycles, fences, branches and other thin structures.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         output=Output.LOGITS,
         weights=(
             WeightFile(
@@ -157,7 +162,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         session_class="BiRefNetSessionMassive",
         aliases=("dis-tr-tes",),
         good_for="Unusual subjects that birefnet-general misses.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         output=Output.LOGITS,
         weights=(
             WeightFile(
@@ -197,7 +203,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         session_class="BiRefNetSessionHr",
         aliases=("general-hr",),
         good_for="Pictures of 2048 px and more; needs a large GPU.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         size_hw=(2048, 2048),
         scale_by_max=False,
         output=Output.LOGITS,
@@ -233,7 +240,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         label="GPU",
         session_class="BiRefNetSessionGeneralFP16",
         good_for="birefnet-general on a GPU, faster; slower on the CPU.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         scale_by_max=False,
         output=Output.LOGITS,
         weights=(
@@ -257,7 +265,8 @@ BIREFNET: tuple[ModelSpec, ...] = (
         label="GPU",
         session_class="BiRefNetSessionGeneralLiteFP16",
         good_for="birefnet-general-lite on a GPU; slower on the CPU.",
-        licence="MIT",
+        licence=_DIS5K,
+        commercial=None,
         scale_by_max=False,
         output=Output.LOGITS,
         weights=(
@@ -272,6 +281,103 @@ BIREFNET: tuple[ModelSpec, ...] = (
                 ),
                 size=114_538_221,
                 sha256="d39b897ceb16ae654c1731f3dba0cf9b368d9cae74b5a57459b455cc8bfec402",
+            ),
+        ),
+    ),
+    ModelSpec(
+        name="birefnet-general-lite-dynamic",
+        label="any",
+        session_class="BiRefNetSessionGeneralLiteDynamic",
+        aliases=("birefnet-lite-dynamic",),
+        good_for="birefnet-general-lite at any input_size; needs onnxruntime 1.25 or newer.",
+        licence=_DIS5K,
+        commercial=None,
+        side_multiple=64,
+        scale_by_max=False,
+        output=Output.LOGITS,
+        weights=(
+            WeightFile(
+                file="birefnet-general-lite-dynamic.onnx",
+                hub=(
+                    HubFile(
+                        "senty-au/BiRefNet_lite-ONNX-dynamic",
+                        "onnx/model.onnx",
+                        "173d635935b93839608b9b9039da8d1d212471e9",
+                    ),
+                ),
+                size=180_839_545,
+                sha256="1e0da42f0fde010e32e938bad388457ecefe35806fde9d923421997861ae9391",
+            ),
+        ),
+    ),
+    ModelSpec(
+        name="birefnet-general-lite-2k",
+        label="large",
+        session_class="BiRefNetSessionGeneralLite2K",
+        aliases=("birefnet-lite-2k", "general-lite-2k"),
+        good_for="Upright pictures of 2560 px and more; birefnet-general-lite's work, 3.5 times.",
+        licence=_DIS5K,
+        commercial=None,
+        size_hw=(2560, 1440),
+        scale_by_max=False,
+        output=Output.LOGITS,
+        weights=(
+            WeightFile(
+                file="birefnet-general-lite-2k.onnx",
+                url=_BIREFNET + "BiRefNet_lite-general-2K-epoch_232.onnx",
+                size=331_082_421,
+                sha256="6003d2f758bdb4e4802a09e39167529bc2eef9288d5b8fa537331467cbc4759d",
+            ),
+        ),
+    ),
+    ModelSpec(
+        name="birefnet-general-512-fp16",
+        label="small",
+        session_class="BiRefNetSessionGeneral512FP16",
+        aliases=("birefnet-512x512",),
+        good_for="Small pictures and previews: a quarter of birefnet-general's work.",
+        licence=_DIS5K,
+        commercial=None,
+        size_hw=(512, 512),
+        scale_by_max=False,
+        output=Output.LOGITS,
+        weights=(
+            WeightFile(
+                file="birefnet-general-512-fp16.onnx",
+                hub=(
+                    HubFile(
+                        "onnx-community/BiRefNet_512x512-ONNX",
+                        "onnx/model_fp16.onnx",
+                        "b0b30aff33d009f6bcd7dacdc3cdcf2f8f42175b",
+                    ),
+                ),
+                size=473_498_113,
+                sha256="1b254749feb1edf83667a4c9da710cc1962a1980b8d0b2f4432100278c9ac0af",
+            ),
+        ),
+    ),
+    ModelSpec(
+        name="birefnet-toonout",
+        label="drawings, GPU",
+        session_class="BiRefNetSessionToonOut",
+        aliases=("toonout",),
+        good_for="Drawn characters with hair and soft edges; made from birefnet-general.",
+        licence=_DIS5K,
+        commercial=None,
+        scale_by_max=False,
+        min_max=False,
+        weights=(
+            WeightFile(
+                file="birefnet-toonout-fp16.onnx",
+                hub=(
+                    HubFile(
+                        "sprited/birefnet-toonout-onnx",
+                        "birefnet-toonout-fp16.onnx",
+                        "2ded6fe6063fe146b7b30d8b4cfc5636df322525",
+                    ),
+                ),
+                size=492_381_880,
+                sha256="213a8a98ee426ef8f02d247eb5a5a9889359e37c2e1e7e31e282d61034d08a83",
             ),
         ),
     ),

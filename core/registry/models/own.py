@@ -6,6 +6,16 @@ from ..spec import ModelSpec, Output
 
 OWN: tuple[ModelSpec, ...] = (
     ModelSpec(
+        name="custom",
+        label="your own file, of a kind that is found out",
+        session_class="CustomSession",
+        good_for="Your own U-2-Net, IS-Net, BEN or BiRefNet; the file says which it is.",
+        licence="as the file's author says",
+        commercial=None,
+        output=Output.OWN,
+        custom=True,
+    ),
+    ModelSpec(
         name="u2net_custom",
         label="your own U-2-Net file",
         session_class="U2netCustomSession",
@@ -44,6 +54,7 @@ OWN: tuple[ModelSpec, ...] = (
         good_for="Any network with the input and output of BiRefNet, of any size.",
         licence="as the file's author says",
         commercial=None,
+        side_multiple=64,
         output=Output.LOGITS,
         custom=True,
     ),
