@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -29,8 +28,6 @@ from ..core.text import short
 from . import convert, host
 from .cutout import over
 from .inputs import BACKGROUND, BACKGROUNDS
-
-_log = logging.getLogger("rembg_sessions")
 
 PLACEMENT_SOCKET = "REMBG_PLACEMENT"
 RATIOS = (FREE, "1:1", "4:5", "3:4", "2:3", "9:16", "5:4", "4:3", "3:2", "16:9")
@@ -171,7 +168,7 @@ class RemBGFrameSubject:
         background_colour: str = "#ffffff",
         mask: torch.Tensor | None = None,
         threshold: float = THRESHOLD,
-    ) -> tuple[torch.Tensor, torch.Tensor, Any, tuple[Placement, ...]]:
+    ) -> dict[str, Any]:
         framing = Framing(
             width=width,
             height=height,
@@ -210,13 +207,14 @@ class RemBGFrameSubject:
             else:
                 results[i] = framed
             update(i + 1)
-        host.show_text(_describe(placements, boxes, threshold))
-        return (
+        host.show_text(_describe(placements, boxes))
+        outputs = (
             host.to_output(torch.from_numpy(results)),
             host.to_output(torch.from_numpy(found)),
             _bounding_box(placements, boxes),
             tuple(placements[:1] if len({*placements}) == 1 else placements),
         )
+        return host.result(outputs, overall=_warning(boxes, threshold))
 
 
 class RemBGPutBack:
@@ -303,21 +301,29 @@ def _bounding_box(placements: list[Placement], boxes: list[Box | None]) -> Any:
     return [[] if box is None else [box._asdict()] for box in boxes]
 
 
-def _describe(placements: list[Placement], boxes: list[Box | None], threshold: float) -> str:
-    """Return the text under the node, and log what is wrong."""
-    first, count = placements[0], len(boxes)
+def _describe(placements: list[Placement], boxes: list[Box | None]) -> str:
+    """Return the text under the node; empty where nothing was cropped."""
+    if boxes.count(None) == len(boxes):
+        return ""
+    first = placements[0]
     height, width = first.canvas_hw
     shares = sorted(round(100 * each.target.width / each.box.width) for each in placements)
     text = f"subject {first.box.width}×{first.box.height} on {width}×{height}"
     if shares[0] != 100 or shares[-1] != 100:
         to = f" to {shares[-1]}" if shares[-1] != shares[0] else ""
         text += f", scaled to {shares[0]}{to} %"
-    if not (empty := boxes.count(None)):
-        return text
-    which = "No subject was found" if empty == count else f"{empty} of {count} have no subject"
-    warning = f"{which}: alpha is nowhere above {threshold:g}. "
-    if empty == count:
-        warning += "The image is not cropped. Is the mask empty, or the wrong one?"
-        text = ""
-    _log.warning(warning.strip())
-    return ". ".join(filter(None, (text, warning.strip())))
+    return text
+
+
+def _warning(boxes: list[Box | None], threshold: float) -> str:
+    """Return what is to be said of pictures without a subject; empty if there are none."""
+    empty, count = boxes.count(None), len(boxes)
+    if not empty:
+        return ""
+    nowhere = f"alpha is nowhere above {threshold:g}."
+    if empty < count:
+        return f"{empty} of {count} have no subject: {nowhere}"
+    return (
+        f"No subject was found: {nowhere} The image is not cropped. Is the mask empty, or the "
+        "wrong one?"
+    )

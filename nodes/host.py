@@ -153,7 +153,7 @@ def result(
     outputs: tuple[Any, ...],
     warnings: Sequence[str] = (),
     previews: Sequence[Image.Image] = (),
-    fallback: str = "",
+    overall: str = "",
 ) -> dict[str, Any]:
     """Return what a node answers: its outputs, and what the page shows of them.
 
@@ -163,10 +163,10 @@ def result(
     ----------
     warnings
         One for each result, empty where there is none; equal ones are said once.
-    fallback
-        See :func:`fallback_text`.
+    overall
+        One that concerns all results.
     """
-    shown: dict[str, Any] = {"rembg_warnings": [*filter(None, [fallback]), *tally(warnings)]}
+    shown: dict[str, Any] = {"rembg_warnings": [*filter(None, [overall]), *tally(warnings)]}
     if saved := save_previews(previews):
         shown["images"] = saved
     return {"ui": shown, "result": outputs}

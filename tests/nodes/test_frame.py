@@ -5,6 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI brings")
 
+from asked import Asked  # noqa: E402
+
 from rembg_sessions import nodes  # noqa: E402
 from rembg_sessions.core import Framing, remove  # noqa: E402
 from rembg_sessions.core.errors import (  # noqa: E402
@@ -13,7 +15,7 @@ from rembg_sessions.core.errors import (  # noqa: E402
     OptionError,
 )
 
-FRAME = nodes.NODE_CLASS_MAPPINGS["RemBGFrameSubject"]()
+FRAME = Asked("RemBGFrameSubject")
 BACK = nodes.NODE_CLASS_MAPPINGS["RemBGPutBack"]()
 H, W = 60, 80
 BOXES = [(10, 20, 30, 25), (40, 5, 12, 50)]  # x, y, width, height
@@ -113,19 +115,20 @@ def test_the_node_frames_as_python_does():
     assert np.abs(python[seen].astype(int) - node[seen]).max() <= 1
 
 
-def test_nothing_to_frame(caplog, monkeypatch):
-    texts = []
-    monkeypatch.setattr("rembg_sessions.nodes.host.show_text", texts.append)
+def test_nothing_to_frame():
     empty = torch.zeros((2, H, W, 4))
     image, mask, box, placement = FRAME.execute(empty)
     assert torch.equal(image, empty) and mask.shape == (2, H, W)
     assert box == rectangle((0, 0, W, H)) and len(placement) == 1
-    message = "No subject was found: alpha is nowhere above 0.05. The image is not cropped. Is"
-    assert texts[0].startswith(message) and message in caplog.text
+    (warning,) = FRAME.shown["rembg_warnings"]
+    assert warning.startswith(
+        "No subject was found: alpha is nowhere above 0.05. The image is not cropped. Is"
+    )
     empty[0] = cutouts()[0]
     image, *_ = FRAME.execute(empty, margin=0, batch="each")
     assert image.shape == (2, 25, 30, 4)
-    assert "1 of 2 have no subject: alpha is nowhere above 0.05." in texts[1]
+    (warning,) = FRAME.shown["rembg_warnings"]
+    assert warning == "1 of 2 have no subject: alpha is nowhere above 0.05."
 
 
 def test_what_it_says(monkeypatch):

@@ -15,7 +15,13 @@ const COLOUR_INPUTS = {
   RemBGApplyBackground: "colour",
   RemBGFrameSubject: "background_colour",
 };
-const WITH_INFO = ["RemBGSession", "RemBGRemove", "RemBGMask", "RemBGAlphaMatting"];
+const WITH_INFO = [
+  "RemBGSession",
+  "RemBGRemove",
+  "RemBGMask",
+  "RemBGAlphaMatting",
+  "RemBGFrameSubject",
+];
 
 /** Whether the frontend's colour widget works on the canvas: since 1.40. */
 function hasColourWidget() {
