@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..core.checks import flag, one_of
 from ..core.layers import Refinement, find_layers, refine_layer
+from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
 from .cutout import limit
 from .handle import describe, fallback_warning
@@ -29,7 +30,7 @@ from .inputs import (
     model_input,
     preview_input,
 )
-from .models import DETAILS, SMALL_MODEL, open_handle, stamp
+from .models import DETAILS, open_handle, stamp
 from .preview import MOST, STYLES, draw
 
 
@@ -73,7 +74,7 @@ class RemBGMask:
         return True  # naming it lifts the combo check; execute() says what is wrong
 
     @classmethod
-    def IS_CHANGED(cls, model: str | None = SMALL_MODEL, **_: Any) -> str:
+    def IS_CHANGED(cls, model: str | None = DEFAULT_MODEL, **_: Any) -> str:
         return stamp(model)
 
     def execute(
@@ -81,7 +82,7 @@ class RemBGMask:
         image: torch.Tensor,
         session: Any = None,
         sam_prompt: str = "",
-        model: str = SMALL_MODEL,
+        model: str = DEFAULT_MODEL,
         grow: int = 0,
         feather: float = 0.0,
         preview: str = "mask",

@@ -16,8 +16,6 @@ from ..core.weights.store import find
 from . import host
 from .handle import SessionHandle
 
-SMALL_MODEL = "u2netp"
-
 # What most people look for comes first.
 _FIRST = (
     "backdrop",

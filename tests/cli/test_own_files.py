@@ -33,7 +33,9 @@ def test_a_file_that_does_not_tell_its_kind(folder, capsys):
     (folder / "odd.onnx").write_bytes(b"no network")
     assert cli.main(["cutout", "a.png", "b.png", "--model-path", "odd.onnx"]) == 1
     said = capsys.readouterr().err
-    assert "odd.onnx does not say of which kind it is. Use it once as u2net_custom, dis_custom" in said
+    assert (
+        "odd.onnx does not say of which kind it is. Use it once as u2net_custom, dis_custom" in said
+    )
 
 
 @pytest.mark.parametrize("more", ["", "-m dis_custom"])
