@@ -22,6 +22,7 @@ _LONGEST_LINE = 2000
 Item = TypeVar("Item")
 _bars: list[Any] = []  # those that are drawn at the moment
 _is_quiet = False
+_said: set[str] | None = None  # what was logged, where it is to be said once
 # the name of the picture that is worked on, and what was logged about it
 _picture: ContextVar[tuple[str, list[str]] | None] = ContextVar("picture", default=None)
 
@@ -57,6 +58,10 @@ class LogHandler(logging.Handler):
                 name, messages = picture
                 messages.append(text)
                 text = named(name, text)
+            if _said is not None:
+                if text in _said:
+                    return
+                _said.add(text)
             if not _is_quiet or record.levelno >= logging.ERROR:
                 say(f"{record.levelname}: {text}")
         except Exception:  # of a library that logs what cannot be shown
@@ -86,6 +91,17 @@ def about(name: str) -> Generator[list[str]]:
         yield messages
     finally:
         _picture.reset(token)
+
+
+@contextmanager
+def once() -> Generator[None]:
+    """Say each sentence that is logged meanwhile once: frames of a clip share their faults."""
+    global _said
+    _said = set()
+    try:
+        yield
+    finally:
+        _said = None
 
 
 def named(picture: str, text: str) -> str:
@@ -133,25 +149,25 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def counted(items: Iterable[Item], total: int) -> Generator[Iterable[Item]]:
-    """Yield an iterable of the pictures that says how many are done.
+def counted(items: Iterable[Item], unit: str, total: int | None) -> Generator[Iterable[Item]]:
+    """Yield an iterable of the items that says how many are done.
 
-    With a bar on a terminal, elsewhere with a line a minute.
+    With a bar on a terminal, elsewhere with a line a minute. The total is None while unknown.
     """
     if is_terminal(sys.stderr):
-        with _drawn(items, unit="picture", total=total) as bar:
+        with _drawn(items, unit=unit, total=total) as bar:
             yield bar
     else:
-        yield _counted_in_lines(items, total)
+        yield _counted_in_lines(items, unit, total)
 
 
-def _counted_in_lines(items: Iterable[Item], total: int) -> Iterable[Item]:
+def _counted_in_lines(items: Iterable[Item], unit: str, total: int | None) -> Iterable[Item]:
     due = time.monotonic() + NEXT
     for done, item in enumerate(items, start=1):
         yield item
-        if time.monotonic() >= due and done < total:
+        if time.monotonic() >= due and done != total:
             due = time.monotonic() + NEXT
-            remark(f"{done} of {total} pictures.")
+            remark(f"{done} of {total} {unit}s." if total else f"{done} {unit}s.")
 
 
 @contextmanager

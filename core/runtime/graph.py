@@ -295,10 +295,8 @@ class Graph:
         wanted = provider_name(self._providers[0])
         active = opened.session.get_providers()
         if wanted not in active:
-            message = (
-                f"{display_name(wanted)} was requested for {self.path.name}, but could not be "
-                f"loaded: {_why_not(wanted)}. {doctor_command()} tells more."
-            )
+            message = f"{display_name(wanted)} was requested for {self.path.name}, but could not be"
+            message += f" loaded: {_why_not(wanted)}. {doctor_command()} tells more."
             if not self._may_fall_back:
                 raise ProviderError(message)
             _log.warning("%s Running on %s.", message, display_name(active[0]))
@@ -393,9 +391,8 @@ def _reason(error: Exception) -> str:
 
 
 def _why_not(provider: str) -> str:
-    if provider in NVIDIA and not nvidia_driver()[0]:
-        return "no NVIDIA GPU was found on this machine"
-    return "its libraries are missing, or of another version"
+    has_none = provider in NVIDIA and not nvidia_driver()[0]
+    return "no NVIDIA GPU was found" if has_none else "its libraries are missing, or outdated"
 
 
 def _available() -> list[str]:

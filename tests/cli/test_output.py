@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from helpers import profile
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import needed
 from rembg_sessions.core.imaging.formats import WRITTEN, is_written
 
 WIDE = profile()
@@ -33,7 +33,7 @@ class Session:
 @pytest.fixture
 def cut_out(tmp_path, monkeypatch):
     """Cut out a picture with a wide profile; the arguments follow the output's suffix."""
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
     picture = Image.new("RGB", (60, 50), COLOUR)
     picture.save(tmp_path / "in.png", icc_profile=WIDE, dpi=(300, 300))
 
@@ -77,7 +77,7 @@ OTHERS = ".icns .ico .xbm .msp .palm .blp .hdf .h5 .bufr .grib .wmf .emf .eps .p
 def test_other_formats_are_refused_before_a_model_is_loaded(
     suffix, many, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(cutout, "get_session", None)
+    monkeypatch.setattr(needed, "get_session", None)
     Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
     target = tmp_path / "out" if many else tmp_path
     source = tmp_path if many else tmp_path / "in.png"
@@ -124,7 +124,7 @@ def test_names_that_no_file_has(name, shown, tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def taken(tmp_path, monkeypatch):
     """A photo on its side, as a camera writes it, with a preview of the whole scene."""
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
     exif = Image.Exif()
     exif.update(
         {0x0112: 6, 0x010F: "Camera & Co", 0x8298: "© me".encode(), 0x0132: "2026:01:02 03:04:05"}
@@ -159,7 +159,7 @@ def test_metadata_is_kept_on_demand(taken, suffix):
 
 
 def test_metadata_that_is_damaged_or_not_there(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
     path = tmp_path / "a.jpg"
     picture = Image.new("RGB", (60, 50), COLOUR)
     for name, options in (("b.png", {}), ("c.png", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\xff"})):

@@ -78,7 +78,7 @@ def test_no_bar_elsewhere(place):
 def test_a_line_a_minute_about_pictures(monkeypatch, capsys):
     now = iter(range(0, 10_000, 25))
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(now))
-    with terminal.counted(range(9), 9) as items:
+    with terminal.counted(range(9), "picture", 9) as items:
         assert list(items) == list(range(9))
     assert capsys.readouterr().err.splitlines() == [
         "3 of 9 pictures.",
