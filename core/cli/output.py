@@ -27,7 +27,7 @@ from .jobs import STREAM, Job, same_folder
 # is asked for.
 _BEST: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},  # also colours where alpha is 0
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 _LIST = ", ".join(WRITTEN)
@@ -217,7 +217,8 @@ def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
         picture = without_profile(picture, profile)
     lossy = dict(_BEST.get(row.format, {}))
     if quality is not None and lossy:
-        lossy.pop("lossless", None)
+        for name in ("lossless", "exact"):
+            lossy.pop(name, None)
         lossy["quality"] = quality
     buffer = BytesIO()
     try:

@@ -16,13 +16,13 @@ def load_av() -> Any:
     Raises
     ------
     RuntimeMissingError
-        If it is not installed, with the line that installs it.
+        If it is not installed, with the name of the package.
     """
     try:
         import av
     except ImportError as error:
         raise RuntimeMissingError(
-            "Videos and animations need PyAV: run `python -m pip install av`."
+            "Videos and animations need PyAV: install the package av, or rembg-sessions[video]."
         ) from error
     return av
 

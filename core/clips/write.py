@@ -224,8 +224,8 @@ class ClipWriter:
             stream = self._output.add_stream(kind.codec, rate=self._source.rate)
         except (ValueError, av.error.FFmpegError) as error:
             raise ImageError(
-                f"The installed PyAV has no {kind.codec}, which .{kind.format} needs; run "
-                "`python -m pip install --upgrade av`, or write another format."
+                f"The installed PyAV has no {kind.codec}, which .{kind.format} needs: install "
+                "a newer package av, or write another format."
             ) from error
         context = stream.codec_context
         context.width, context.height = (
