@@ -16,6 +16,7 @@ from ..core.imaging.composite import parse_colour
 from ..core.layers import Refinement, refine_layer
 from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
+from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
 from .batch import FRAMES, ask_each
 from .cutout import cut_out, over
@@ -39,7 +40,7 @@ from .inputs import (
     model_input,
     preview_input,
 )
-from .models import DETAILS, SMALL_MODEL, open_handle, stamp
+from .models import DETAILS, open_handle, stamp
 from .preview import MOST, STYLES, draw, small
 
 
@@ -145,7 +146,7 @@ class RemBGRemove:
         return True
 
     @classmethod
-    def IS_CHANGED(cls, model: str | None = SMALL_MODEL, **_: Any) -> str:
+    def IS_CHANGED(cls, model: str | None = DEFAULT_MODEL, **_: Any) -> str:
         return stamp(model)
 
     def execute(
@@ -153,7 +154,7 @@ class RemBGRemove:
         image: torch.Tensor,
         session: Any = None,
         sam_prompt: str = "",
-        model: str = SMALL_MODEL,
+        model: str = DEFAULT_MODEL,
         background: str = BACKGROUNDS[0],
         background_colour: str = "#ffffff",
         edge_colours: str = EDGE_COLOURS[0],

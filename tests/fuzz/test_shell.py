@@ -550,11 +550,13 @@ def test_signals(count, number, watch, tmp_path):
     target.mkdir()
     for attempt in range(count):
         label = f"{number} {attempt}"
+        there = len(list(target.iterdir()))
         run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
-        said = run.stderr.read(1)  # the bar: from now on there is work to be broken off
+        while run.poll() is None and len(list(target.iterdir())) <= there:
+            time.sleep(0.005)  # from now on there is work to be broken off
         time.sleep(rng.uniform(0, 0.025) * amount)
         run.send_signal(signal.Signals[number])
-        said += run.communicate(timeout=30)[1]
+        said = run.communicate(timeout=30)[1]
         watch.calls += 1
         if number == "SIGINT":
             check_end(watch, label, run.returncode, said)

@@ -13,7 +13,12 @@ torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI
 from asked import Asked  # noqa: E402
 
 from rembg_sessions import nodes  # noqa: E402
-from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError  # noqa: E402
+from rembg_sessions.core.errors import (  # noqa: E402
+    ImageError,
+    LowConfidenceError,
+    ModelPathError,
+    OptionError,
+)
 from rembg_sessions.core.imaging.bleed import REACH, bleed  # noqa: E402
 from rembg_sessions.core.imaging.morphology import dilate  # noqa: E402
 from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
@@ -496,6 +501,20 @@ def own_files(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "model_folders", lambda: (tmp_path,))
     monkeypatch.setattr(host, "custom_files", lambda: names)
     return tmp_path
+
+
+def test_nodes_open_own_files_of_the_model_folders_alone(own_files, tmp_path_factory, monkeypatch):
+    """Not those of the folder that ComfyUI was started in, which Python and the shell may open."""
+    here = tmp_path_factory.mktemp("here")
+    for name in ("hair.onnx", "secret.onnx"):
+        (here / name).write_bytes((own_files / "hair.onnx").read_bytes())
+    monkeypatch.chdir(here)
+    handle = models_module.open_handle("hair.onnx: IS-Net", "CPU")
+    assert handle.session.paths == (own_files / "hair.onnx",)
+    for choice in ("secret.onnx: IS-Net", f"{here / 'secret.onnx'}: IS-Net"):
+        assert "outside the model folders" in SESSION.VALIDATE_INPUTS(choice)
+        with pytest.raises(ModelPathError, match="outside the model folders"):
+            models_module.open_handle(choice, "CPU")
 
 
 def test_own_files_are_listed_with_their_kind(own_files):
