@@ -6,16 +6,23 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from .checks import one_of, whole
+from .checks import flag, one_of, whole
 from .errors import ImageError, OptionError
-from .imaging.picture import Picture, open_picture, read_file
+from .frames import steady_layers
+from .imaging.parts import take_apart
+from .imaging.picture import Kind, Picture, open_picture, read_file
+from .layers import find_layers
+from .machine import cpu_count
 from .pipeline import remove
-from .session.protocol import AnySession
+from .session.factory import get_session
+from .session.protocol import AnySession, Layer
 from .text import short
 from .threads import Workers, wait_for
 
@@ -23,14 +30,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 OnError = Literal["raise", "yield"]
 _MOST_WORKERS = 256
+_FEWEST, _MANY = 2, 8  # of one's own accord: each worker holds two pictures
 
 
 def remove_batch(
     images: Iterable[Picture],
     session: AnySession | None = None,
     *,
-    workers: int = 2,
+    workers: int | None = None,
     on_error: OnError = "raise",
+    steady: bool = False,
     **options: Any,
 ) -> Iterator[Any]:
     """Cut out many pictures, yielding results in order.
@@ -47,19 +56,24 @@ def remove_batch(
     session
         One session for all; None uses the shared default.
     workers
-        Threads, ≥ 1.
+        Threads, ≥ 1. None takes one for each processor that this process may use, from 2 to 8.
     on_error
         ``"raise"`` ends with the first picture that fails, in its turn; ``"yield"`` gives the
         exception in that picture's place and goes on. What ``images`` itself raises ends it
         either way, after the pictures before it.
+    steady
+        Whether the pictures are frames of a clip, whose alpha is not to flicker; see
+        :func:`.frames.steady_layers`. Some more are held then, and one is asked for ahead.
     **options
         Keyword arguments of :func:`.pipeline.remove`.
 
     Raises
     ------
     OptionError
-        If ``workers`` is below 1, or ``on_error`` neither.
+        If ``workers`` is below 1, ``on_error`` neither, or a ``trimap`` given for ``steady``.
     """
+    if workers is None:
+        workers = max(_FEWEST, min(cpu_count(), _MANY))
     whole("workers", workers, 1, _MOST_WORKERS)
     one_of("on_error", on_error, get_args(OnError))
     try:
@@ -72,15 +86,87 @@ def remove_batch(
             "for one."
         )
 
-    def cut_out(image: Picture) -> Any:
-        try:
-            return remove(image, session=session, **options)
-        except Exception as error:
-            if on_error == "raise":
-                raise
-            return error
+    def or_error(work: Callable[[Item], Result]) -> Callable[[Item], Result | Exception]:
+        def attempt(item: Item) -> Result | Exception:
+            try:
+                return work(item)
+            except Exception as error:
+                if on_error == "raise":
+                    raise
+                return error
 
-    return in_order(map(_detached, pictures), cut_out, workers)
+        return attempt
+
+    if flag("steady", steady):
+        if options.get("trimap") is not None:
+            raise OptionError("A trimap takes the place of a session; leave it or steady out.")
+        question, finish = _steps(session, options)
+        found = in_order(map(_detached, pictures), or_error(question), workers)
+        return in_order(_steadied(found), or_error(finish), workers)
+
+    def cut_out(image: Picture) -> Any:
+        return remove(image, session=session, **options)
+
+    return in_order(map(_detached, pictures), or_error(cut_out), workers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A picture, whether to give it back as bytes, its colours, and what a session answered."""
+
+    data: Picture
+    as_bytes: bool
+    rgb: Image.Image
+    layers: list[Layer]
+
+    def predict_layers(self, image: Image.Image, **_: object) -> list[Layer]:  # noqa: ARG002
+        """Answer, in place of the session."""
+        return self.layers
+
+
+def _steps(
+    session: AnySession | None, options: dict[str, Any]
+) -> tuple[Callable[[Picture], _Asked], Callable[[_Asked | Exception], Any]]:
+    """Return what is done to a frame before it is steadied, and what after that."""
+    options = dict(options)
+    as_bytes = options.pop("force_return_bytes", False)
+    names = ("max_size", "sam_prompt", "cloth_category")
+    question = {name: options.pop(name, None) for name in names}
+    if (category := options.pop("cc", None)) is not None and question["cloth_category"] is None:
+        question["cloth_category"] = category
+
+    def ask(image: Picture) -> _Asked:
+        picture, kind = open_picture(image, options.get("channel_order", "RGB"))
+        rgb = take_apart(picture).rgb
+        layers = find_layers(session or get_session(), rgb, stretch=False, **question)
+        data = image if kind is Kind.ARRAY else picture
+        return _Asked(data, kind is Kind.BYTES, rgb, layers)
+
+    def finish(asked: _Asked | Exception) -> Any:
+        if isinstance(asked, Exception):
+            return asked
+        return remove(
+            asked.data, session=asked, force_return_bytes=as_bytes or asked.as_bytes, **options
+        )
+
+    return ask, finish
+
+
+def _steadied(frames: Iterable[_Asked | Exception]) -> Iterator[_Asked | Exception]:
+    """Steady the layers of frames; errors keep their places among them."""
+    waiting: deque[_Asked | Exception] = deque()
+
+    def good() -> Iterator[tuple[NDArray[np.uint8], list[Layer]]]:
+        for frame in frames:
+            waiting.append(frame)
+            if isinstance(frame, _Asked):
+                yield np.asarray(frame.rgb), frame.layers
+
+    for layers in steady_layers(good()):
+        while isinstance(frame := waiting.popleft(), Exception):
+            yield frame
+        yield replace(frame, layers=layers)
+    yield from waiting
 
 
 def in_order(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from .imaging.levels import to_levels
 from .imaging.parts import check_pillow
 from .imaging.resample import resize, resize_alpha
 from .machine import free_memory
-from .matting.methods import Matte, MattingOptions, find_matte
+from .matting.methods import Matte, MattingOptions, check_method, find_matte
 from .session.ask import ask_layers
 from .session.prompt import check_prompt, scale_prompt
 from .session.protocol import AnySession, Layer
@@ -40,8 +41,9 @@ class Refinement:
         Solve soft edges by alpha matting; None does not.
     threshold
         Make alpha 1 from this value on (0..1) and 0 below; None keeps soft values.
-    keep_largest, fill_holes, grow, feather
-        See :func:`.mask.refine`.
+    remove_specks, keep_largest, fill_holes, grow, feather
+        See :func:`.mask.refine`. With matting, the first three clean its mask: so it looks for
+        fine hair in what is left, and what it finds stays.
     invert
         Swap foreground and background.
     """
@@ -49,15 +51,16 @@ class Refinement:
     post_process: bool = False
     matting: MattingOptions | None = None
     threshold: float | None = None
+    remove_specks: float = 0.0
     keep_largest: bool = False
-    fill_holes: bool = False
+    fill_holes: bool | float = False
     grow: int = 0
     feather: float = 0.0
     invert: bool = False
 
     def __post_init__(self) -> None:
         """Raise OptionError where a type is wrong; numbers are checked where they are used."""
-        for name in ("post_process", "keep_largest", "fill_holes", "invert"):
+        for name in ("post_process", "keep_largest", "invert"):
             flag(name, getattr(self, name))
         if self.matting is not None and not isinstance(self.matting, MattingOptions):
             raise OptionError(f"matting is {short(self.matting)}; use MattingOptions or None.")
@@ -93,6 +96,7 @@ def find_layers(
     max_size: int | None = None,
     sam_prompt: object = None,
     cloth_category: str | None = None,
+    stretch: bool = True,
 ) -> list[Layer]:
     """Ask a session for the foregrounds of a picture.
 
@@ -109,6 +113,9 @@ def find_layers(
         In pixels of ``rgb``; see :func:`.prompt.check_prompt`.
     cloth_category
         See :meth:`.rembg_api.BaseSession.predict_alpha`.
+    stretch
+        Whether a session that would stretch a network's answer to 0..1, picture by picture, does
+        so. Not for frames of a clip, see :func:`.frames.steady_layers`.
 
     Returns
     -------
@@ -126,12 +133,18 @@ def find_layers(
     check_pillow(rgb)
     with enough_memory(rgb.size):
         small, sam_prompt = shrink(rgb, max_size, sam_prompt)
-        layers = ask_layers(session, small, sam_prompt=sam_prompt, cloth_category=cloth_category)
+        question: dict[str, object] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category}
+        if not stretch and getattr(session, "stretches", False):
+            question["stretch"] = False
+        layers = ask_layers(session, small, **question)
         if small is rgb:
             return layers
         size_hw = (rgb.height, rgb.width)
         # colours belong to the small picture's pixels
-        return [Layer(resize_alpha(each.alpha, size_hw), warning=each.warning) for each in layers]
+        return [
+            Layer(resize_alpha(each.alpha, size_hw), warning=each.warning, stretched=each.stretched)
+            for each in layers
+        ]
 
 
 def refine_layer(
@@ -168,24 +181,44 @@ def refine_layer(
         if refinement.post_process:
             smooth = mask.post_process(to_levels(layer.alpha))
             found = Layer(np.divide(smooth, 255, dtype=np.float32), warning=layer.warning)
+        cleaning: dict[str, Any] = {
+            "specks": refinement.remove_specks,
+            "largest": refinement.keep_largest,
+            "holes": refinement.fill_holes,
+        }
         if refinement.matting is not None:
+            found = replace(found, alpha=mask.refine(found.alpha, **cleaning))
+            cleaning.clear()
             matte = find_matte(
                 image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
             )
-            found = layer_of_matte(matte, found.warning)
+            stays = check_method(refinement.matting.method).keeps_mask and not matte.method
+            if matte.warning or not stays:  # else it is as exact as it was
+                found = layer_of_matte(matte, found.warning)
         alpha = mask.refine(
             found.alpha,
             level=refinement.threshold,
             grow_pixels=refinement.grow,
-            holes=refinement.fill_holes,
-            largest=refinement.keep_largest,
             feather_radius=refinement.feather,
+            **cleaning,
         )
         if refinement.invert:
             alpha = 1 - alpha
         if alpha is found.alpha:
             return found
-        return Layer(alpha, solved=found.solved, warning=found.warning)
+        edge = None if found.edge is None else _still_known(found.edge, found.alpha, alpha)
+        return Layer(alpha, edge=edge, solved=found.solved, warning=found.warning)
+
+
+def _still_known(
+    edge: EdgeColours, before: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> EdgeColours | None:
+    """Return the colours of soft pixels that a cleaning left as they were; None of a new edge."""
+    is_same = alpha == before
+    if not (is_same | (alpha == 0) | (alpha == 1)).all():
+        return None
+    known = is_same.reshape(-1)[edge.pixels]
+    return EdgeColours(edge.pixels[known], edge.colours[known])
 
 
 def layer_of_matte(matte: Matte, warning: str = "") -> Layer:

@@ -41,6 +41,8 @@ class RemoveOptions(TypedDict, total=False):
     alpha_matting_scale_erode: bool
     trimap: Picture | None
     crop: bool | Framing
+    remove_specks: float
+    fill_holes: bool | float
 
 
 def check_known(unknown: Iterable[str]) -> None:

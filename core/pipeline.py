@@ -18,7 +18,7 @@ from .imaging import composite
 from .imaging.frame import frame_picture
 from .imaging.framing import Framing
 from .imaging.levels import alpha_to_mask, mask_to_alpha
-from .imaging.mask import post_process
+from .imaging.mask import check_cleaning, post_process
 from .imaging.parts import take_apart
 from .imaging.picture import FileContent, Kind, Picture, give_back, open_picture
 from .imaging.profile import from_srgb
@@ -101,6 +101,8 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
     alpha_matting_scale_erode: bool = False,
     trimap: Picture | None = None,
     crop: bool | Framing = False,
+    remove_specks: float = 0.0,
+    fill_holes: bool | float = False,
     **unknown: Any,
 ) -> Any:
     """Cut the foreground out of a picture; call-compatible with rembg 2.0.86.
@@ -172,6 +174,13 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
         Crop the result to the subject; a :class:`.imaging.framing.Framing` says with which margin,
         and on a canvas of which size. ``bgcolor`` colours the whole canvas. Without a subject the
         result is not cropped, with a warning in the log.
+    remove_specks
+        Remove regions of the mask that are smaller than this share of the largest, with their
+        soft edges, see :func:`.imaging.mask.remove_specks`. 0.01 takes away the clutter that
+        networks find beside a subject; 0 removes none.
+    fill_holes
+        True, or 1, fills all holes of the mask; a number below those smaller than this share of
+        the largest region.
 
     Returns
     -------
@@ -216,6 +225,8 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
     if edge_colours is not None:
         one_of("edge_colours", edge_colours, EDGE_COLOURS)
     check_max_size(max_size)
+    check_cleaning(remove_specks, fill_holes)
+    cleaning: dict[str, Any] = {"remove_specks": remove_specks, "fill_holes": fill_holes}
     framing = crop if isinstance(crop, Framing) else Framing() if flag("crop", crop) else None
     method = choose_method(alpha_matting, vitmatte, matting_method, trimap)
     colour = None if bgcolor is None else composite.parse_colour(bgcolor)
@@ -249,7 +260,8 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
         }
 
         pixels = np.asarray(rgb)
-        if as_rembg and matting is None and (only_mask or colouring != "estimated"):
+        is_as_found = matting is None and not (remove_specks or fill_holes)
+        if as_rembg and is_as_found and (only_mask or colouring != "estimated"):
             masks = _find_masks(session, rgb, post_process_mask, **question)
             results = _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
         else:
@@ -258,13 +270,13 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
                 layers = [layer_of_matte(find_matte(pixels, None, drawn, options=matting))]
             elif as_rembg:
                 masks = _find_masks(session, rgb, post_process_mask, **question)
-                refinement = Refinement(matting=matting)
+                refinement = Refinement(matting=matting, **cleaning)
                 layers = [
                     refine_layer(pixels, Layer(mask_to_alpha(found)), refinement) for found in masks
                 ]
             else:
                 session = get_session() if session is None else session
-                refinement = Refinement(post_process=post_process_mask, matting=matting)
+                refinement = Refinement(post_process=post_process_mask, matting=matting, **cleaning)
                 layers = find_layers(session, rgb, **question)
                 layers = [refine_layer(pixels, layer, refinement) for layer in layers]
             if not as_rembg:  # the method's own colours are not what was asked for

@@ -9,6 +9,7 @@ from .frame import RemBGFrameSubject, RemBGPutBack
 from .mask import RemBGMask
 from .matting import RemBGAlphaMatting
 from .remove import RemBGRemove
+from .sam_prompt import RemBGSAMPrompt
 from .session import RemBGSession
 
 NODE_CLASS_MAPPINGS = {
@@ -20,6 +21,7 @@ NODE_CLASS_MAPPINGS = {
     "RemBGApplyBackground": RemBGApplyBackground,
     "RemBGFrameSubject": RemBGFrameSubject,
     "RemBGPutBack": RemBGPutBack,
+    "RemBGSAMPrompt": RemBGSAMPrompt,
 }
 
 NODE_DISPLAY_NAME_MAPPINGS = {
@@ -31,6 +33,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
     "RemBGApplyBackground": "RemBG Apply Background",
     "RemBGFrameSubject": "RemBG Frame Subject",
     "RemBGPutBack": "RemBG Put Back",
+    "RemBGSAMPrompt": "RemBG SAM Prompt",
 }
 
 host.register_folder()

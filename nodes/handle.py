@@ -43,6 +43,11 @@ class SessionHandle:
         """Short name of the provider really used; empty while the model is not in memory."""
         return self.session.provider if self.session.is_open else ""
 
+    @property
+    def stretches(self) -> bool:
+        """See :attr:`NetworkSession.stretches`."""
+        return getattr(self.session, "stretches", False)
+
     def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
         """See :meth:`BaseSession.predict_layers`; what was found before is not found again."""
         options = {name: value for name, value in options.items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.registry.lookup import get_model
+from .batch import FRAMES
 from .models import DETAILS, SMALL_MODEL, choices
 from .preview import STYLES
 
@@ -70,6 +71,15 @@ FEATHER = (
         "tooltip": "Blur of the edge, in pixels (sigma).",
     },
 )
+STEADY = (
+    list(FRAMES),
+    {
+        "default": FRAMES[0],
+        "advanced": True,
+        "tooltip": "steady = the images are the frames of a clip, in order: the mask does not "
+        "flicker from one to the next.",
+    },
+)
 THRESHOLD = (
     "FLOAT",
     {
@@ -81,12 +91,27 @@ THRESHOLD = (
         "tooltip": "Make the mask hard-edged: 1 from this value on. 0 keeps soft edges.",
     },
 )
-FILL_HOLES = (
-    "BOOLEAN",
+REMOVE_SPECKS = (
+    "FLOAT",
     {
-        "default": False,
+        "default": 0.0,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.005,
         "advanced": True,
-        "tooltip": "Fill holes that the foreground surrounds.",
+        "tooltip": "Remove stray regions smaller than this share of the largest one. 0.01 takes "
+        "clutter, and keeps letters and strands; 0 keeps all.",
+    },
+)
+FILL_HOLES = (
+    "FLOAT",
+    {
+        "default": 0.0,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.005,
+        "advanced": True,
+        "tooltip": "Fill holes smaller than this share of the largest region; 1 fills all, 0 none.",
     },
 )
 KEEP_LARGEST = (

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.checks import flag, one_of
-from ..core.layers import Refinement, find_layers, refine_layer
+from ..core.layers import Refinement, refine_layer
 from . import convert, host
+from .batch import FRAMES, ask_each
 from .cutout import limit
 from .handle import describe, fallback_warning
 from .inputs import (
@@ -22,8 +23,10 @@ from .inputs import (
     GROW,
     INVERT,
     KEEP_LARGEST,
+    REMOVE_SPECKS,
     SAM_PROMPT,
     SESSION,
+    STEADY,
     THRESHOLD,
     given_prompt,
     model_input,
@@ -61,9 +64,11 @@ class RemBGMask:
                 "feather": FEATHER,
                 "preview": preview_input("mask"),
                 "threshold": THRESHOLD,
+                "remove_specks": REMOVE_SPECKS,
                 "fill_holes": FILL_HOLES,
                 "keep_largest": KEEP_LARGEST,
                 "invert": INVERT,
+                "frames": STEADY,
                 "detail": DETAIL,
             },
         }
@@ -86,20 +91,24 @@ class RemBGMask:
         feather: float = 0.0,
         preview: str = "mask",
         threshold: float = 0.0,
-        fill_holes: bool = False,
+        remove_specks: float = 0.0,
+        fill_holes: float = 0.0,
         keep_largest: bool = False,
         invert: bool = False,
+        frames: str = FRAMES[0],
         detail: str = DETAILS[0],
     ) -> dict[str, Any]:
         pictures = convert.check_image(image).numpy()
         invert = flag("invert", invert)
         one_of("preview", preview, STYLES)
+        one_of("frames", frames, FRAMES)
         if session is None:
             session = open_handle(model, detail=detail)
         session = convert.to_session(session)
         refinement = Refinement(
             threshold=threshold or None,
             keep_largest=keep_largest,
+            remove_specks=remove_specks,
             fill_holes=fill_holes,
             grow=grow,
             feather=feather,
@@ -109,11 +118,9 @@ class RemBGMask:
         start = time.perf_counter()
         found: list[NDArray[np.float32]] = []
         previews: list[Image.Image] = []
-        for done, picture in enumerate(pictures):
-            host.check_cancelled()
-            levels = convert.to_levels(picture)
-            rgb = Image.fromarray(levels)
-            for layer in find_layers(session, rgb, sam_prompt=given_prompt(sam_prompt)):
+        answers = ask_each(session, pictures, frames=frames, sam_prompt=given_prompt(sam_prompt))
+        for done, (picture, levels, layers) in enumerate(answers):
+            for layer in layers:
                 layer = refine_layer(levels, layer, refinement)
                 warnings.append(layer.warning)
                 alpha = limit(layer.alpha, picture)

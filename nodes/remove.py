@@ -13,10 +13,11 @@ from PIL import Image
 from ..core.checks import flag, one_of
 from ..core.errors import ImageError
 from ..core.imaging.composite import parse_colour
-from ..core.layers import Refinement, find_layers, refine_layer
+from ..core.layers import Refinement, refine_layer
 from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
 from . import convert, host
+from .batch import FRAMES, ask_each
 from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe, fallback_warning
@@ -29,8 +30,10 @@ from .inputs import (
     GROW,
     INVERT,
     KEEP_LARGEST,
+    REMOVE_SPECKS,
     SAM_PROMPT,
     SESSION,
+    STEADY,
     THRESHOLD,
     given_prompt,
     model_input,
@@ -120,9 +123,11 @@ class RemBGRemove:
                     },
                 ),
                 "threshold": THRESHOLD,
+                "remove_specks": REMOVE_SPECKS,
                 "fill_holes": FILL_HOLES,
                 "keep_largest": KEEP_LARGEST,
                 "invert": INVERT,
+                "frames": STEADY,
                 "detail": DETAIL,
             },
         }
@@ -159,9 +164,11 @@ class RemBGRemove:
         max_size: int = 0,
         hard_edge: bool = False,
         threshold: float = 0.0,
-        fill_holes: bool = False,
+        remove_specks: float = 0.0,
+        fill_holes: float = 0.0,
         keep_largest: bool = False,
         invert: bool = False,
+        frames: str = FRAMES[0],
         detail: str = DETAILS[0],
     ) -> dict[str, Any]:
         alpha_matting = flag("alpha_matting", alpha_matting)
@@ -171,6 +178,7 @@ class RemBGRemove:
         one_of("background", look.background, BACKGROUNDS)
         one_of("edge_colours", look.edge_colours, EDGE_COLOURS)
         one_of("preview", preview, STYLES)
+        one_of("frames", frames, FRAMES)
         colour = parse_colour(look.background_colour) if look.background == "colour" else None
         edge_colours = look.edge_colours
         if alpha_matting and edge_colours == "naive":  # as rembg does
@@ -181,6 +189,7 @@ class RemBGRemove:
             matting=MattingOptions() if alpha_matting else None,
             threshold=threshold or None,
             keep_largest=keep_largest,
+            remove_specks=remove_specks,
             fill_holes=fill_holes,
             grow=look.grow,
             feather=look.feather,
@@ -194,15 +203,14 @@ class RemBGRemove:
         update = host.progress(len(pictures))
         start = time.perf_counter()
         results = found = np.empty(0, np.float32)
-        for i, picture in enumerate(pictures):
-            host.check_cancelled()
-            levels = convert.to_levels(picture)
-            layers = find_layers(
-                session,
-                Image.fromarray(levels),
-                max_size=max_size or None,
-                sam_prompt=given_prompt(sam_prompt),
-            )
+        answers = ask_each(
+            session,
+            pictures,
+            frames=frames,
+            max_size=max_size or None,
+            sam_prompt=given_prompt(sam_prompt),
+        )
+        for i, (picture, levels, layers) in enumerate(answers):
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]
                 results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)

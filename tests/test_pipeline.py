@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from helpers import Gradient
 from rembg_sessions.core import new_session, remove
@@ -18,11 +18,57 @@ from rembg_sessions.core.errors import (
     RembgSessionsError,
 )
 from rembg_sessions.core.imaging.framing import Framing
-from rembg_sessions.core.layers import find_layers
+from rembg_sessions.core.layers import Refinement, find_layers, refine_layer
 from rembg_sessions.core.matting.methods import MattingOptions, find_matte
 from rembg_sessions.core.matting.trimap import trimap_from_mask
 from rembg_sessions.core.registry.models import VITMATTE
 from rembg_sessions.core.session.vitmatte import VitMatte
+
+# -- cleaning --------------------------------------------------------------------------
+
+
+class Cluttered:
+    """A session that finds a square with a small hole, and a speck."""
+
+    def predict(self, img, **_):
+        mask = Image.new("L", img.size)
+        mask.paste(255, (10, 10, 60, 60))
+        mask.paste(0, (30, 30, 34, 34))
+        mask.paste(255, (80, 20, 84, 24))
+        return [mask]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"only_mask": True}, {"edge_colours": "estimated"}, {"alpha_matting": True}]
+)
+def test_specks_and_holes_go_by_size(photo, options):
+    given = {"session": Cluttered(), "remove_specks": 0.01, "fill_holes": 0.01, **options}
+    cleaned = remove(photo(100, 80), **given)
+    alpha = np.asarray(cleaned if cleaned.mode == "L" else cleaned.getchannel("A"))
+    assert not alpha[:, 70:].any()
+    assert (alpha[28:36, 28:36] == 255).all()
+    if "alpha_matting" in options:
+        return  # where nothing is certain, it decides by itself
+    left = remove(photo(100, 80), **given | {"remove_specks": 0.001, "fill_holes": 0.001})
+    alpha = np.asarray(left if left.mode == "L" else left.getchannel("A"))
+    assert (alpha[22, 82], alpha[32, 32]) == (255, 0)
+
+
+def test_cleaning_keeps_the_known_colours_of_edges():
+    picture = Image.new("RGB", (200, 100), "white")
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((20.5, 10.5, 90.5, 90.5), "red")
+    pen.ellipse((150, 40, 155, 45), "blue")
+    picture = picture.resize((100, 50), Image.Resampling.BOX)
+    layer = find_layers(new_session("backdrop"), picture)[0]
+    cleaned = refine_layer(np.asarray(picture), layer, Refinement(remove_specks=0.05))
+    assert layer.alpha[:, 60:].any()
+    assert not cleaned.alpha[:, 60:].any()
+    before = dict(zip(layer.edge.pixels, map(tuple, layer.edge.colours), strict=True))
+    assert 0 < len(cleaned.edge.pixels) < len(before)
+    for pixel, colour in zip(cleaned.edge.pixels, cleaned.edge.colours, strict=True):
+        assert before[pixel] == tuple(colour)
+
 
 # -- sizes -----------------------------------------------------------------------------
 

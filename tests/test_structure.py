@@ -38,11 +38,26 @@ RULES: dict[str, set[str]] = {
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "options": {"errors", "imaging", "session", "text"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "options", "session", "text"},
-    "batch": {"checks", "errors", "imaging", "pipeline", "session", "text", "threads"},
+    "frames": {"imaging", "layers", "session"},
+    "batch": {
+        *("checks", "errors", "frames", "imaging", "layers", "machine", "pipeline", "session"),
+        *("text", "threads"),
+    },
     # the core's own __init__
     "": {"batch", "imaging", "pipeline", "registry", "runtime", "session"},
+    "clips": {"errors", "imaging", "text"},
     "cli": {
-        *("errors", "imaging", "matting", "pipeline", "prepare", "registry", "runtime", "session"),
+        *(
+            "clips",
+            "errors",
+            "imaging",
+            "matting",
+            "pipeline",
+            "prepare",
+            "registry",
+            "runtime",
+            "session",
+        ),
         *("batch", "layers", "options", "text", "weights"),
     },
 }
@@ -65,7 +80,17 @@ HOST = {
     *("comfy_extras", "folder_paths", "server", "nodes", "execution", "node_helpers"),
 }
 # These take from a third of a second to 40 seconds: functions that need them import them.
-HEAVY = {"onnxruntime", "huggingface_hub", "scipy", "pymatting", "numba", "torch", "onnx", "rembg"}
+HEAVY = {
+    "av",
+    "onnxruntime",
+    "huggingface_hub",
+    "scipy",
+    "pymatting",
+    "numba",
+    "torch",
+    "onnx",
+    "rembg",
+}
 
 FORBIDDEN_IMPORTS = {"pickle", "subprocess", "pip", "imp", "marshal", "shelve", "cv2", "ctypes"}
 # The network is spoken to through huggingface_hub alone, and from one module; through its library

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.components import Regions
-from ..imaging.morphology import Mask, dilate
+from ..imaging.morphology import Mask, dilate, erode_cross
 from ..imaging.pyramid import Floats, product, strongest
 
 # A region that holds this share of the border is backdrop without further proof.
@@ -26,6 +26,13 @@ _LEAST_CORE = 0.3
 _DEVIATION_LIMIT = 1.5, 1.1, 0.01
 # Distance of the mean colour.
 _SHIFT_LIMIT = 1, 0.15, 0.01
+
+# A hole's limits also grow with the ringing outside the subject, by so many times that: of the
+# deviation, and of the mean colour; but only up to this area, and less up to twice that, since
+# nothing rings in the middle of a larger one.
+_RINGING_INSIDE, _SMALL_HOLE = (2, 1.5), 75
+# Contrast, in levels, beside which ringing is measured.
+_STRONG = 60
 
 # A region ends clearly if it holds this share of the region that a wider limit finds: this many
 # times the noise, or this many levels.
@@ -70,20 +77,43 @@ def match_regions(near: Mask, residual: Residual, noise: float, *, holes: bool) 
     others = (regions.area >= _LEAST_AREA) & ~main & (holes | (contact > 0))
     if not others.any():
         return regions.paint(main)
-    core = ~dilate(~near)
+    # corners count in small regions, which would have nothing left
+    core = ~dilate(~near) | erode_cross(np.pad(near, 1)) & regions.paint(
+        regions.area <= _SMALL_HOLE
+    )
     thick = regions.sums(core)
     count = np.maximum(thick, 1)
     deviation = regions.sums(residual.deviation * core) / count
     shift = [regions.sums(channel * core) / count for channel in residual.values]
-    contrast = regions.sums(strongest(residual.deviation) * core) / count
+    strong = strongest(residual.deviation)
+    contrast = regions.sums(strong * core) / count
+    ringing = np.zeros(regions.count)
+    if holes:
+        ringing += _measure_ringing(regions.paint(main), residual.deviation, strong)
+        ringing *= contrast * np.clip(2 - regions.area / _SMALL_HOLE, 0, 1)
     constant, per_noise, per_contrast = _DEVIATION_LIMIT
     same = (thick >= _LEAST_CORE * regions.area) & (
-        deviation < per_noise * noise + constant + per_contrast * contrast
+        deviation
+        < per_noise * noise + constant + per_contrast * contrast + _RINGING_INSIDE[0] * ringing
     )
     same &= _ends_clearly(regions, near, main, residual.deviation, noise)
     constant, per_noise, per_contrast = _SHIFT_LIMIT
-    same &= np.linalg.norm(shift, axis=0) < constant + per_noise * noise + per_contrast * contrast
+    same &= (
+        np.linalg.norm(shift, axis=0)
+        < constant + per_noise * noise + per_contrast * contrast + _RINGING_INSIDE[1] * ringing
+    )
     return regions.paint(main | (others & same))
+
+
+def _measure_ringing(background: Mask, deviation: Floats, strong: Floats) -> float:
+    """Return how far an image deviates just outside the subject's outline, as a share of contrast.
+
+    That is the ringing of JPEG, and the colour that its coarse chroma carries over the outline.
+    Small holes have the same, from all sides.
+    """
+    outside = background & dilate(~background) & (strong > _STRONG)
+    shares = deviation[outside] / strong[outside]
+    return float(np.median(shares)) if len(shares) else 0.0
 
 
 def _ends_clearly(

@@ -27,8 +27,8 @@ _NO_SERVER = (
 _ABSENT = {
     "s": _NO_SERVER,
     "serve": _NO_SERVER,
-    "b": "Raw frames are not read from standard input. Let ffmpeg write files (`ffmpeg -i clip.mp4 "
-    "frames/%05d.png`) and cut out that folder, or hand arrays to remove_batch in Python.",
+    "b": "Raw frames are not read from standard input. Videos are cut out as they are: "
+    "`rembg-sessions cutout clip.mp4 cutout.webm`. In Python, hand arrays to remove_batch.",
     "m": "There is nothing to migrate: models are used where they lie, in rembg's old folder and "
     "in its new one.",
 }
@@ -38,6 +38,7 @@ examples:
   rembg-sessions cutout photo.jpg cutout.png
   rembg-sessions cutout *.jpg cutouts/ --model isnet-general-use
   rembg-sessions cutout photos/ cutouts/ --jobs 2 --json
+  rembg-sessions cutout clip.mp4 cutout.webm --steady
   rembg-sessions cutout < photo.jpg > cutout.png
   rembg-sessions i -m u2net -a -bgc 255 255 255 255 photo.jpg card.png
 
@@ -209,8 +210,12 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         "--jobs",
         metavar="N",
         type=_whole(1, 64),
-        default=1,
-        help="pictures worked on at a time (%(default)s)",
+        help="pictures worked on at a time (1; of clips and batches one for each processor)",
+    )
+    cut.add_argument(
+        "--steady",
+        action="store_true",
+        help="for videos and folders of frames: alpha that does not flicker",
     )
     cut.add_argument(
         "-w", "--watch", action="store_true", help="go on with what comes into a folder"
@@ -289,6 +294,20 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         "-ppm", "--post-process-mask", action="store_true", help="smooth, hard-edged mask"
     )
     mask.add_argument(
+        "--remove-specks",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="remove regions smaller than this share of the largest: 0.01 for clutter",
+    )
+    mask.add_argument(
+        "--fill-holes",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="fill holes smaller than this share of the largest region; 1 fills all",
+    )
+    mask.add_argument(
         "--edge-colours",
         choices=EDGE_COLOURS,
         help="colours of soft edges (estimated, unless one of the next two is given)",
@@ -299,6 +318,9 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     )
     mask.add_argument(
         "-bgc", "--bgcolor", metavar="COLOUR", help="#RRGGBB, #RRGGBBAA, a name, r,g,b, or R G B A"
+    )
+    mask.add_argument(
+        "--background", metavar="FILE", help="a picture to put behind the cut-out, cropped to fit"
     )
     mask.add_argument(
         "--max-size", metavar="N", type=int, help="process at most this large, in pixels"

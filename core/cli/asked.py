@@ -8,9 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from PIL import Image
+
 from ..errors import OptionError
-from ..imaging.composite import parse_colour
+from ..imaging.composite import over_picture, parse_colour
+from ..imaging.mask import check_cleaning
+from ..imaging.parts import take_apart
 from ..imaging.picture import open_picture
+from ..imaging.profile import without_profile
 from ..layers import LONGEST, check_max_size
 from ..matting.methods import MattingOptions
 from ..options import RemoveOptions
@@ -37,11 +42,15 @@ _EXCLUDED = (
     ("only_mask", "decontaminate", "a mask has no colours"),
     ("only_mask", "edge_colours", "a mask has no colours"),
     ("only_mask", "bgcolor", "a mask has no background"),
+    ("only_mask", "background", "a mask has no background"),
+    ("bgcolor", "background", "the one covers the other"),
+    ("trimap", "steady", "it belongs to one picture"),
     *(
         ("trimap", name, "a trimap takes the place of a model and its mask")
         for name in (
             *("model", "model_path", "input_size", "no_prepare", "sam_prompt", "cloth_category"),
-            *("post_process_mask", "max_size", *_MATTING, "sam_model", "sam_quant"),
+            *("post_process_mask", "remove_specks", "fill_holes", "max_size", *_MATTING),
+            *("sam_model", "sam_quant"),
         )
     ),
 )
@@ -51,8 +60,9 @@ _EXTRAS = (
     *("model_path", "providers", "device_id", "threads", "optimization", "input_size"),
     *("sam_model", "sam_quant", "sam_prompt", "cloth_category", "cc"),
     *("alpha_matting", *_MATTING, "matting_method", "vitmatte", "vitmatte_model", "trimap"),
-    *("only_mask", "post_process_mask", "decontaminate", "putalpha", "edge_colours"),
-    *("bgcolor", "max_size", "tolerance", "soft_edge", "keep_shadow", "strict"),
+    *("only_mask", "post_process_mask", "remove_specks", "fill_holes", "decontaminate"),
+    *("putalpha", "edge_colours", "bgcolor", "max_size"),
+    *("tolerance", "soft_edge", "keep_shadow", "strict"),
 )
 
 
@@ -79,9 +89,12 @@ def settle(options: argparse.Namespace) -> None:
     options.vitmatte = options.vitmatte or options.vitmatte_model is not None
     options.framing = framing(options)
     check_max_size(options.max_size)
+    check_cleaning(options.remove_specks, options.fill_holes)
     _check_matting(options)
     if options.bgcolor is not None:
         options.bgcolor = parse_colour(options.bgcolor)
+    if options.background is not None:
+        options.background = take_apart(open_picture(options.background)[0]).rgb
     if options.trimap is not None:
         options.trimap = open_picture(options.trimap)[0]
     else:
@@ -144,10 +157,28 @@ def check_output(options: argparse.Namespace, suffix: str) -> None:
     ------
     OptionError
     """
-    colour = options.bgcolor
-    check_format(suffix, options.only_mask or (colour is not None and colour[3] == 255))
+    check_format(suffix, is_opaque(options))
     if options.quality is not None and not takes_quality(suffix):
         raise OptionError(f"{suffix} loses nothing and takes no --quality; leave it out.")
+
+
+def is_opaque(options: argparse.Namespace) -> bool:
+    """Return whether what is asked for has no transparency."""
+    colour = options.bgcolor
+    is_covered = colour is not None and colour[3] == 255
+    return options.only_mask or is_covered or options.background is not None
+
+
+def finished(result: Image.Image, options: argparse.Namespace) -> Image.Image:
+    """Return a result of :func:`.pipeline.remove` over the background picture, if one is given."""
+    if options.background is None:
+        return result
+    if profile := result.info.get("icc_profile"):  # the background means sRGB
+        result = without_profile(result, profile)
+    covered = over_picture(result, options.background)
+    if "dpi" in result.info:
+        covered.info["dpi"] = result.info["dpi"]
+    return covered
 
 
 def file_suffix(output: str, options: argparse.Namespace) -> str:
@@ -232,6 +263,8 @@ def picture_options(options: argparse.Namespace) -> RemoveOptions:
         "trimap": options.trimap,
         "only_mask": options.only_mask,
         "post_process_mask": options.post_process_mask,
+        "remove_specks": options.remove_specks,
+        "fill_holes": options.fill_holes,
         "putalpha": options.putalpha,
         "edge_colours": edge_colours,
         "bgcolor": options.bgcolor,

@@ -8,24 +8,22 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from ..batch import in_order
+from ..batch import in_order, remove_batch
 from ..errors import OptionError
 from ..imaging.picture import open_picture
-from ..matting.methods import check_method
 from ..pipeline import remove
-from ..session.factory import get_session
-from ..session.vitmatte import get_vitmatte
 from ..text import visible
-from . import asked
+from . import asked, clip
 from .inputs import check_ending, check_file_name, check_folder_name, names
 from .jobs import STREAM, Found, Job, ends_as_folder, find_jobs, is_folder, one_job
+from .needed import Models, open_models, wanted
 from .output import TargetError, check_place, remove_leftovers, write
-from .terminal import about, counted, download_bar, hush, named, remark, say, show
+from .terminal import about, counted, hush, named, remark, say, show
 
 NOTHING_FOUND = 3
 """The exit code where there is no picture, which is neither done nor failed."""
@@ -35,20 +33,6 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 _MOST_MEBIBYTES = 2048
 """Of standard input, which may have no end."""
-
-
-@dataclass(slots=True)
-class _Models:
-    """What the options need, opened: the session, and the model of ViTMatte; None for neither."""
-
-    session: Any
-    refiner: Any
-    name: str
-
-    @property
-    def provider(self) -> str:
-        """What the first of them runs on."""
-        return next((each.provider for each in (self.session, self.refiner) if each), "CPU")
 
 
 @dataclass(slots=True)
@@ -79,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json and output == STREAM:
         raise OptionError("Standard output takes the picture or --json, not both; name a file.")
     is_place = many or output == STREAM or is_folder(output) or ends_as_folder(output)
+    if not many and (found := clip.find(inputs[0], output, is_place)):
+        return clip.run(found, output, is_place, options)
+    if options.steady and not many:
+        raise OptionError("--steady is for frames: name a video, or a folder of frames.")
     if many:
         check_folder_name(inputs, output)
     elif not is_place:
@@ -97,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
     if job.target != STREAM:
         check_place(Path(job.target).parent)
-    models = _open_models(options)
+    models = open_models(options)
     if options.json:
         done = _try(job, models, options)
         _report(done, models, options)
@@ -126,7 +114,7 @@ def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Na
             remark("Nothing is left to do.")
         return 0 if found.kept else NOTHING_FOUND
     check_place(target)
-    models = _open_models(options)
+    models = open_models(options)
     code = _cut_out_many(found, models, options) if found.jobs else 0
     if options.watch:
         return _watch(
@@ -139,7 +127,7 @@ def _watch(
     inputs: list[str],
     jobs: list[Job],
     find: Callable[[], Found],
-    models: _Models,
+    models: Models,
     options: argparse.Namespace,
 ) -> int:
     """Cut out what comes into folders, until there is a file ``stop.txt``.
@@ -188,7 +176,7 @@ def _find(inputs: list[str], target: Path, ending: str, options: argparse.Namesp
     )
 
 
-def _cut_out_many(found: Found, models: _Models, options: argparse.Namespace) -> int:
+def _cut_out_many(found: Found, models: Models, options: argparse.Namespace) -> int:
     failed = len(found.failures)
     cut = warned = 0
     stopped = threading.Event()
@@ -204,8 +192,12 @@ def _cut_out_many(found: Found, models: _Models, options: argparse.Namespace) ->
         return done
 
     open_jobs = (job for job in found.jobs if not stopped.is_set())
-    # one at a time needs no threads, and ends at once when it is cancelled
-    ends = map(work, open_jobs) if options.jobs == 1 else in_order(open_jobs, work, options.jobs)
+    if options.steady:
+        ends = _steady_ends(list(found.jobs), found, models, options)
+    elif options.jobs in (None, 1):  # needs no threads, and ends at once when it is cancelled
+        ends = map(work, open_jobs)
+    else:
+        ends = in_order(open_jobs, work, options.jobs)
     with counted(filter(None, ends), "picture", len(found.jobs)) as results:
         for done in results:
             cut, failed = cut + (not done.error), failed + bool(done.error)
@@ -218,12 +210,12 @@ def _cut_out_many(found: Found, models: _Models, options: argparse.Namespace) ->
     return 1 if failed else 0
 
 
-def _summary(cut: int, warned: int, failed: int, models: _Models) -> str:
+def _summary(cut: int, warned: int, failed: int, models: Models) -> str:
     warnings = f", {warned} with warnings" if warned else ""
     return f"{cut} cut out on {models.provider}{warnings}, {failed} failed."
 
 
-def _report(done: _Done, models: _Models | None, options: argparse.Namespace) -> None:
+def _report(done: _Done, models: Models | None, options: argparse.Namespace) -> None:
     """Say what is wrong with a picture, and with ``--json`` how its job ended."""
     if done.error:
         say(named(done.job.source, done.error))
@@ -240,28 +232,8 @@ def _report(done: _Done, models: _Models | None, options: argparse.Namespace) ->
         show(json.dumps(line))
 
 
-def _open_models(options: argparse.Namespace) -> _Models:
-    settings = asked.runtime_options(options)
-    method = asked.method_of(options)
-    session = refiner = None
-    with download_bar() as on_progress:
-        if options.trimap is None:
-            session = get_session(
-                options.model,
-                **asked.model_options(options),
-                on_progress=on_progress,
-                **settings,
-            )
-        if method and check_method(method).takes_model:
-            refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
-    for model in (session, refiner):
-        if model is not None:
-            model.open()
-    return _Models(session, refiner, options.model if session is not None else method)
-
-
 def _try(
-    job: Job, models: _Models, options: argparse.Namespace, found: Found | None = None
+    job: Job, models: Models, options: argparse.Namespace, found: Found | None = None
 ) -> _Done:
     """Cut a picture out; whatever is wrong with it stops no other."""
     done = _Done(job)
@@ -277,16 +249,46 @@ def _try(
     return done
 
 
-def _cut_out(job: Job, suffix: str, models: _Models, options: argparse.Namespace) -> _Done:
+def _cut_out(job: Job, suffix: str, models: Models, options: argparse.Namespace) -> _Done:
     began = time.perf_counter()
     picture, _ = open_picture(_read_stream() if job.source == STREAM else job.source)
-    wanted = asked.picture_options(options)
-    wanted.update(session=models.session, vitmatte_model=models.refiner)
-    result = remove(picture, **wanted)
+    result = asked.finished(remove(picture, **wanted(models, options)), options)
     write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
     if options.delete_input:
         _delete(Path(job.source))
     return _Done(job, round(1000 * (time.perf_counter() - began)))
+
+
+def _steady_ends(
+    jobs: list[Job], found: Found, models: Models, options: argparse.Namespace
+) -> Iterator[_Done]:
+    """Cut out the frames of a folder, in the order of their names, as those of a clip."""
+    results = remove_batch(
+        (job.source for job in jobs),
+        workers=options.jobs,
+        on_error="yield",
+        steady=True,
+        **wanted(models, options),
+    )
+    began = time.perf_counter()
+    for job, result in zip(jobs, results, strict=True):
+        done = _Done(job)
+        try:
+            if isinstance(result, Exception):
+                raise result
+            found.check(job)
+            finished = asked.finished(result, options)
+            suffix = Path(job.target).suffix
+            write(finished, job, suffix, quality=options.quality, overwrite=options.overwrite)
+            found.add(job.target)
+        except Exception as error:
+            done.error = str(error) or type(error).__name__
+            done.is_last = isinstance(error, TargetError)
+        ended = time.perf_counter()
+        done.milliseconds, began = round(1000 * (ended - began)), ended
+        yield done
+        if done.is_last:
+            return
 
 
 def _delete(source: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..clips.read import is_video
 from ..errors import OptionError
 from ..imaging.formats import UNREADABLE, WRITTEN
 from ..text import visible
@@ -58,7 +59,7 @@ def _default(inputs: list[str], options: argparse.Namespace) -> str:
             "Name a folder for the cut-outs, as in `rembg-sessions cutout photos/ cutouts/`; "
             f"{_SAY}"
         )
-    suffix = options.suffix or ".png"
+    suffix = options.suffix or (".webm" if is_video(source) else ".png")
     if source == STREAM or (options.command == "i" and not _is_terminal(sys.stdout)):
         if _is_terminal(sys.stdout):
             raise OptionError(

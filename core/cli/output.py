@@ -9,14 +9,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..errors import ImageError, OptionError
+from ..errors import ImageError, OptionError, RembgSessionsError
 from ..imaging.formats import WRITTEN, is_written
 from ..imaging.profile import without_profile
 from ..text import visible
@@ -111,6 +111,21 @@ def write(
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
+    with placed(job, overwrite) as part, part.open("xb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def placed(job: Job, overwrite: bool) -> Generator[Path]:
+    """Yield the name of a file to be written, which gets its own at the end of the block.
+
+    Its folders are made. Where anything is raised, nothing of it is left.
+
+    Raises
+    ------
+    TargetError, ImageError
+        As :func:`write` does.
+    """
     path, shown = Path(job.target), visible(job.target)
     if job.within and not overwrite:
         real = Path(os.path.realpath(path.parent))
@@ -123,8 +138,11 @@ def write(
         raise ImageError(f"{shown} exists by now; add --overwrite to replace it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, data)
+        with _part(path) as part:
+            yield part
     except OSError as error:
+        if isinstance(error, RembgSessionsError):  # of what is done meanwhile
+            raise
         if is_too_long(error, path):
             raise ImageError(
                 f"The name of {shown} is too long for its disk; rename it, or name a folder with "
@@ -163,14 +181,14 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
                         Path(entry).unlink()
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+@contextlib.contextmanager
+def _part(path: Path) -> Generator[Path]:
     # hidden, short, and the same each time: what a killed run leaves is overwritten by the next
     name = hashlib.sha256(path.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     part = path.with_name(f".rembg-{name}.part")
     remove(part, missing_ok=True)  # not to be followed if somebody made it a link
     try:
-        with part.open("xb") as file:
-            file.write(data)
+        yield part
         replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):  # it is the first error that tells

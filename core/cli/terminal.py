@@ -20,6 +20,7 @@ _LONGEST_LINE = 2000
 Item = TypeVar("Item")
 _bars: list[Any] = []  # those that are drawn at the moment
 _is_quiet = False
+_said: set[str] | None = None  # what was logged, where it is to be said once
 # the name of the picture that is worked on, and what was logged about it
 _picture: ContextVar[tuple[str, list[str]] | None] = ContextVar("picture", default=None)
 
@@ -55,6 +56,10 @@ class LogHandler(logging.Handler):
                 name, messages = picture
                 messages.append(text)
                 text = named(name, text)
+            if _said is not None:
+                if text in _said:
+                    return
+                _said.add(text)
             if not _is_quiet or record.levelno >= logging.ERROR:
                 say(f"{record.levelname}: {text}")
         except Exception:  # of a library that logs what cannot be shown
@@ -84,6 +89,17 @@ def about(name: str) -> Generator[list[str]]:
         yield messages
     finally:
         _picture.reset(token)
+
+
+@contextmanager
+def once() -> Generator[None]:
+    """Say each sentence that is logged meanwhile once: frames of a clip share their faults."""
+    global _said
+    _said = set()
+    try:
+        yield
+    finally:
+        _said = None
 
 
 def named(picture: str, text: str) -> str:

@@ -143,6 +143,12 @@ def over_colour(cutout: Image.Image, colour: Colour) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", cutout.size, colour), cutout)
 
 
+def over_picture(cutout: Image.Image, background: Image.Image) -> Image.Image:
+    """Put an RGBA cut-out over an RGB picture that fills its size; the result is RGB."""
+    behind = fit_picture(background, (cutout.height, cutout.width), "fill").convert("RGBA")
+    return Image.alpha_composite(behind, cutout).convert("RGB")
+
+
 def fit_picture(
     picture: Image.Image,
     size_hw: tuple[int, int],

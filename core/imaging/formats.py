@@ -18,6 +18,14 @@ FORMATS = (
 PostScript and metafiles are none of them: to read those, Pillow starts other programs.
 """
 
+VIDEOS = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"),
+        *(".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".y4m", ".mxf"),
+    )
+)
+"""Suffixes of videos, which are no pictures."""
+
 _RAW = "convert it to TIFF or JPEG with a raw converter"
 _HEIF = "install pillow-heif (pip), or convert it to JPEG"
 UNREADABLE: Mapping[str, str] = MappingProxyType(
@@ -25,6 +33,9 @@ UNREADABLE: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
         ".jxl": "convert it to PNG",
         ".svg": "export it as PNG",
+        **dict.fromkeys(
+            sorted(VIDEOS), "cut it out by itself: `rembg-sessions cutout clip.mp4 out.webm`"
+        ),
         **dict.fromkeys(
             (
                 *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".nef", ".nrw", ".orf"),

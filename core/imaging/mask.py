@@ -1,19 +1,28 @@
-"""Clean-up of masks: open, smooth, threshold, grow, fill, keep the largest, feather.
+"""Clean-up of masks: open, smooth, threshold, remove specks, fill, grow, feather.
 
 Arrays are (H, W). Nothing here depends on images or models. scipy comes with pymatting.
 """
 
 from __future__ import annotations
 
+from types import NoneType
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..checks import flag, number, whole
-from .morphology import grow, over_cross
+from .morphology import dilate, grow, over_cross
 
 LARGEST_RADIUS = 1000
 """Pixels that growing and feathering reach at most."""
 
+# Corners join, or slanting lines of one pixel would fall apart.
+_CORNERS = np.ones((3, 3), np.bool_)
+# From this alpha on a pixel is nearly opaque, and a network sure of it.
+_SURE = 0.9
+# Longer side of the pictures in which regions one or two pixels apart are one.
+_USUAL_SIDE = 1024
 _TILE = 16
 _RADIUS = 8  # sigma 2, cut at 4 sigma as scipy's gaussian_filter does
 
@@ -107,12 +116,74 @@ def threshold(alpha: NDArray[np.float32], level: float) -> NDArray[np.float32]:
     return (alpha >= level).astype(np.float32)
 
 
-def fill_holes(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Set regions below 0.5 that do not touch the border of the image to 1."""
+def remove_specks(alpha: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Set small regions of the foreground to 0, and their soft edges.
+
+    A region's size is how many of its pixels are nearly opaque: of what a network is not sure,
+    little counts. So a share of 0.01 takes away a train behind a girl, of which a network sees
+    outlines (2.6 % of her pixels, 0.9 % of her opaque ones), and keeps a goldfish in front of
+    another (1.8 %, 1.7 %). What is up to two pixels apart, in pictures of 1024, is one region:
+    strands of hair, dots and letters.
+
+    Parameters
+    ----------
+    alpha
+        float32 (H, W), 0..1.
+    share
+        Regions smaller than this share of the largest go, 0..1.
+    """
+    from scipy import ndimage
+
+    solid = alpha >= 0.5
+    step = max(1, round(max(alpha.shape) / _USUAL_SIDE))
+    labels, count = ndimage.label(dilate(solid, step), _CORNERS)
+    sizes = np.bincount(labels.ravel(), (alpha >= _SURE).ravel(), count + 1)
+    is_speck = sizes < share * sizes.max()
+    is_speck[0] = False
+    if not is_speck.any():
+        return alpha
+    gone = is_speck[labels] & solid
+    # what is soft fades on the way from what stays to what goes: a cut between them would show
+    away = ndimage.distance_transform_edt(~_any_of(gone, step))
+    away /= np.maximum(away + ndimage.distance_transform_edt(~_any_of(solid & ~gone, step)), 1)
+    fade = Image.fromarray(np.clip(2 * away - 0.5, 0, 1).astype(np.float32))
+    height, width = alpha.shape
+    if step > 1:
+        box = (0, 0, width / step, height / step)
+        fade = fade.resize((width, height), Image.Resampling.BILINEAR, box)
+    return np.where(solid, np.where(gone, np.float32(0), alpha), alpha * np.asarray(fade))
+
+
+def _any_of(region: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
+    """Return whether there is any of a region (H, W) in each square of ``step`` pixels."""
+    if step == 1:
+        return region
+    height, width = region.shape
+    whole = np.pad(region, ((0, -height % step), (0, -width % step)))
+    squares = whole.reshape(whole.shape[0] // step, step, -1, step)
+    return np.logical_or.reduce(squares, axis=(1, 3))
+
+
+def fill_holes(alpha: NDArray[np.float32], share: float | None = None) -> NDArray[np.float32]:
+    """Set regions below 0.5 that do not touch the border of the image to 1.
+
+    Parameters
+    ----------
+    alpha
+        float32 (H, W), 0..1.
+    share
+        Fill only those with fewer pixels than this share of the largest region of the
+        foreground; None fills them all.
+    """
     from scipy import ndimage
 
     solid = alpha >= 0.5
     holes = ndimage.binary_fill_holes(solid) & ~solid
+    if share is not None and holes.any():
+        regions, _ = ndimage.label(solid, _CORNERS)
+        largest = np.bincount(regions.ravel())[1:].max()
+        labels, _ = ndimage.label(holes)
+        holes &= (np.bincount(labels.ravel()) < share * largest)[labels]
     if not holes.any():
         return alpha
     # the soft rim of a hole goes with it: what is nearer to the hole than to the outside
@@ -124,8 +195,7 @@ def keep_largest(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set everything to 0 but the largest region of alpha ≥ 0.5 and its soft edge."""
     from scipy import ndimage
 
-    # corners join, or slanting lines of one pixel would fall apart
-    labels, count = ndimage.label(alpha >= 0.5, np.ones((3, 3)))
+    labels, count = ndimage.label(alpha >= 0.5, _CORNERS)
     if count <= 1:
         return alpha
     largest = np.bincount(labels.ravel())[1:].argmax() + 1
@@ -153,13 +223,14 @@ def refine(
     *,
     level: float | None = None,
     grow_pixels: int = 0,
-    holes: bool = False,
+    specks: float = 0.0,
+    holes: bool | float = False,
     largest: bool = False,
     feather_radius: float = 0.0,
 ) -> NDArray[np.float32]:
     """Apply the clean-up steps in their useful order.
 
-    Threshold, keep the largest region, fill holes, grow, feather.
+    Threshold, remove specks, keep the largest region, fill holes, grow, feather.
 
     Parameters
     ----------
@@ -169,6 +240,13 @@ def refine(
         Threshold 0..1, or None to keep soft values.
     grow_pixels
         Positive grows, negative shrinks; up to ``LARGEST_RADIUS`` either way.
+    specks
+        Remove regions smaller than this share of the largest, 0..1, see :func:`remove_specks`.
+    holes
+        True, or 1, fills all holes; a number below those smaller than this share of the largest
+        region.
+    largest
+        Keep only the largest region.
     feather_radius
         Sigma of the blur in pixels, 0 to ``LARGEST_RADIUS``.
 
@@ -180,15 +258,24 @@ def refine(
     if level is not None:
         number("threshold", level, 0, 1)
     whole("grow", grow_pixels, -LARGEST_RADIUS, LARGEST_RADIUS)
-    flag("fill_holes", holes)
+    check_cleaning(specks, holes)
     flag("keep_largest", largest)
     number("feather", feather_radius, 0, LARGEST_RADIUS)
     if level is not None:
         alpha = threshold(alpha, level)
+    if specks:
+        alpha = remove_specks(alpha, specks)
     if largest:
         alpha = keep_largest(alpha)
     if holes:
-        alpha = fill_holes(alpha)
+        alpha = fill_holes(alpha, None if holes == 1 else holes)
     if grow_pixels:
         alpha = grow(alpha, grow_pixels)
     return feather(alpha, feather_radius)
+
+
+def check_cleaning(specks: float, holes: bool | float | None) -> None:
+    """Raise OptionError where one of these arguments of :func:`refine` makes no sense."""
+    number("remove_specks", specks, 0, 1)
+    if not isinstance(holes, (bool, np.bool_, NoneType)):
+        number("fill_holes", holes, 0, 1)

@@ -156,6 +156,7 @@ def _checked_layer(layer: Any, rgb: Image.Image) -> Layer:
         solved=bool(getattr(layer, "solved", False)),
         cutout=cut,
         warning=warning if isinstance(warning, str) else "",
+        stretched=bool(getattr(layer, "stretched", True)),
     )
 
 

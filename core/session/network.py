@@ -15,6 +15,8 @@ from PIL import Image
 
 from ..checks import flag, path_list, whole
 from ..errors import ModelRunError, OptionError
+from ..imaging.parts import check_pillow
+from ..imaging.resample import resize_alpha
 from ..registry.spec import ModelSpec, Output
 from ..runtime.graph import FLOATS, Graph
 from ..runtime.options import choose_providers, runtime_options, session_options
@@ -200,12 +202,28 @@ class NetworkSession(Model, BaseSession):
             if self._warning:
                 _log.warning("%s.", self._warning)
 
-    def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
-        """See :meth:`BaseSession.predict_layers`."""
-        layers = super().predict_layers(image, **options)
-        if not self._warning:
-            return layers
-        return [Layer(layer.alpha, warning=self._warning) for layer in layers]
+    @property
+    def stretches(self) -> bool:
+        """Whether it brings the network's answers to the full range of 0..1, picture by picture."""
+        return self.recipe.min_max and self.recipe.output is not Output.LABELS
+
+    def predict_layers(
+        self, image: Image.Image, *, stretch: bool = True, **options: Any
+    ) -> list[Layer]:
+        """See :meth:`BaseSession.predict_layers`; ``stretch`` False leaves answers as they are."""
+        if stretch or not self.stretches:
+            layers = super().predict_layers(image, **options)
+            if not self._warning:
+                return layers
+            return [Layer(layer.alpha, warning=self._warning) for layer in layers]
+        check_pillow(image)
+        question = {"sam_prompt": None, "cloth_category": None, **options}
+        alphas = self._answer(image, **question, stretch=False)
+        size_hw = (image.height, image.width)
+        return [
+            Layer(resize_alpha(alpha, size_hw), warning=self._warning, stretched=False)
+            for alpha in alphas
+        ]
 
     def feed(self, image: Image.Image) -> dict[str, NDArray[np.float32]]:
         """Return what the network takes for a picture: float32 (1, 3, H, W) by input name."""
@@ -219,11 +237,22 @@ class NetworkSession(Model, BaseSession):
     def _find_alphas(
         self, image: Image.Image, *, sam_prompt: object, cloth_category: str | None
     ) -> list[NDArray[np.float32]]:
+        return self._answer(image, sam_prompt, cloth_category, stretch=True)
+
+    def _answer(
+        self,
+        image: Image.Image,
+        sam_prompt: object,
+        cloth_category: str | None,
+        *,
+        stretch: bool,
+    ) -> list[NDArray[np.float32]]:
         if sam_prompt is not None:
             raise OptionError(f"{self.spec.name} does not take a sam_prompt; use a sam model.")
         if cloth_category is not None:
             check_category(self.spec, cloth_category)
-        alphas = output_to_alphas(self.graphs[0].run(self.feed(image)), self.recipe)
+        answer = self.graphs[0].run(self.feed(image))
+        alphas = output_to_alphas(answer, self.recipe, stretch=stretch)
         if not self._is_told:
             from .own import remember
 

@@ -85,13 +85,17 @@ def normalize(
     return result
 
 
-def output_to_alphas(output: NDArray[Any], spec: ModelSpec) -> list[NDArray[np.float32]]:
+def output_to_alphas(
+    output: NDArray[Any], spec: ModelSpec, *, stretch: bool = True
+) -> list[NDArray[np.float32]]:
     """Turn the network's first output into alpha.
 
     Parameters
     ----------
     output
         (1, C, h, w); C = 1, or one score per class for :attr:`Output.LABELS`.
+    stretch
+        Whether to bring it to the full range of 0..1, where the spec says so.
 
     Returns
     -------
@@ -127,7 +131,7 @@ def output_to_alphas(output: NDArray[Any], spec: ModelSpec) -> list[NDArray[np.f
         # exp of large numbers overflows to infinity, which 1 / (1 + inf) turns into 0
         with np.errstate(over="ignore"):
             alpha = 1 / (1 + np.exp(-alpha))
-    if spec.min_max:
+    if spec.min_max and stretch:
         low, high = float(alpha.min()), float(alpha.max())
         if high == low:
             return [np.zeros_like(alpha)]  # nothing stands out: no foreground

@@ -21,7 +21,7 @@ _MOST_MARKS = 1000
 Mark = dict[str, Any]
 
 
-def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
+def check_prompt(prompt: object, size_hw: tuple[int, int], name: str = "sam_prompt") -> list[Mark]:
     """Check the marks a user gave and bring them into one form.
 
     Parameters
@@ -34,6 +34,8 @@ def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
         x from 0 to its width, y from 0 to its height.
     size_hw
         The picture's (height, width).
+    name
+        What messages call the prompt.
 
     Returns
     -------
@@ -54,27 +56,28 @@ def check_prompt(prompt: object, size_hw: tuple[int, int]) -> list[Mark]:
             entries = json.loads(entries)
         except (ValueError, RecursionError) as error:
             raise OptionError(
-                f"sam_prompt is not valid JSON ({error}): {short(prompt)}. Write it like "
-                f"{_EXAMPLE}."
+                f"{name} is not valid JSON ({error}): {short(prompt)}. Write it like {_EXAMPLE}."
             ) from error
     if not isinstance(entries, (list, tuple)):
         raise OptionError(
-            f"sam_prompt is {short(entries)}. It must be a list of points and rectangles, like "
+            f"{name} is {short(entries)}. It must be a list of points and rectangles, like "
             f"{_EXAMPLE}."
         )
     if not entries:
         raise OptionError(
-            "sam_prompt is an empty list. Give at least one point or rectangle, or leave "
-            "sam_prompt out to use the centre of the picture."
+            f"{name} is an empty list. Give at least one point or rectangle, or leave "
+            f"{name} out to use the centre of the picture."
         )
     items = cast("Sequence[Any]", entries)
     if len(items) > _MOST_MARKS:
-        raise OptionError(f"sam_prompt has {len(items)} entries; give at most {_MOST_MARKS}.")
-    return [_check_mark(entry, number, size_hw) for number, entry in enumerate(items, 1)]
+        raise OptionError(f"{name} has {len(items)} entries; give at most {_MOST_MARKS}.")
+    return [
+        _check_mark(entry, f"Entry {number} of {name}", size_hw)
+        for number, entry in enumerate(items, 1)
+    ]
 
 
-def _check_mark(entry: Any, number: int, size_hw: tuple[int, int]) -> Mark:
-    where = f"Entry {number} of sam_prompt"
+def _check_mark(entry: Any, where: str, size_hw: tuple[int, int]) -> Mark:
     if not isinstance(entry, dict):
         raise OptionError(
             f"{where} is {short(entry)}. It must be an object with 'type', 'label' and 'data'."

@@ -30,6 +30,9 @@ class Layer:
         uint8 (H, W, 4), where a matting method brings a cut-out of its own; else None.
     warning
         A sentence for the user; empty where all is well.
+    stretched
+        False where alpha is what a network gave, which it does not bring to the full range of
+        0..1: that is done for all frames of a clip alike, see :mod:`.frames`.
     """
 
     alpha: NDArray[np.float32] = field(repr=False)
@@ -37,6 +40,7 @@ class Layer:
     solved: bool = False
     cutout: NDArray[np.uint8] | None = field(default=None, repr=False)
     warning: str = ""
+    stretched: bool = True
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli, sessions
-from rembg_sessions.core.cli import cutout, models
+from rembg_sessions.core.cli import cutout, models, needed
 
 ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
@@ -35,7 +35,7 @@ class Stub:
 @pytest.fixture(autouse=True)
 def stub(monkeypatch):
     asked = []
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: asked.append((a, k)) or Stub())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: asked.append((a, k)) or Stub())
     return asked
 
 
@@ -282,7 +282,7 @@ def test_vitmatte_is_opened_with_the_options_of_models(
     folder, tmp_path, asked, monkeypatch, arguments
 ):
     opened = []
-    monkeypatch.setattr(cutout, "get_vitmatte", lambda *a, **k: opened.append((a, k)) or Stub())
+    monkeypatch.setattr(needed, "get_vitmatte", lambda *a, **k: opened.append((a, k)) or Stub())
     assert cut_out(folder, tmp_path, *arguments, "--providers", "CPU", "--threads", "1") == 0
     ((name,), options) = opened[0]
     assert name == "base-composition-1k"

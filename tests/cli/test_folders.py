@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, output
+from rembg_sessions.core.cli import cutout, needed, output
 from rembg_sessions.core.cli.jobs import Job, find_jobs
 from rembg_sessions.core.cli.output import write
 from rembg_sessions.core.cli.output_names import output_names
@@ -35,7 +35,7 @@ class Session(Whole):
 
 @pytest.fixture(autouse=True)
 def session(monkeypatch):
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
 
 
 @pytest.fixture
@@ -491,7 +491,7 @@ def test_a_path_that_is_too_long_for_windows(source, target, monkeypatch, capsys
 
     save(source / f"{'x' * 240}.png")
     target.mkdir()
-    monkeypatch.setattr(output, "_write_whole", refuse)
+    monkeypatch.setattr(output, "_part", refuse)
     assert cut_out(source, target) == 1
     assert "is too long for its disk; rename it" in capsys.readouterr().err
 

@@ -61,7 +61,7 @@ def test_the_shell_frames_as_python_does(cut, tmp_path):
     framing = Framing(
         width=50, height=50, margin=7.5, margin_unit="%", align="bottom", enlarge=True
     )
-    options = {"session": cli.cutout.get_session("backdrop"), "edge_colours": "estimated"}
+    options = {"session": cli.needed.get_session("backdrop"), "edge_colours": "estimated"}
     python = remove(Image.open(tmp_path / "a.png"), crop=framing, **options)
     np.testing.assert_array_equal(np.asarray(shell), np.asarray(python))
 

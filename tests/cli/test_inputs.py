@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import cutout, needed
 from rembg_sessions.core.cli.arguments import parse, parser
 
 
@@ -30,7 +30,7 @@ class Session(Whole):
 def opened(monkeypatch):
     """What sessions are opened with."""
     asked = []
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: asked.append((a, k)) or Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: asked.append((a, k)) or Session())
     return asked
 
 
@@ -213,7 +213,7 @@ def test_colours(line, pixel, place, monkeypatch):
         def predict(self, image, **options):
             return [Image.new("L", image.size)]
 
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Nothing())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Nothing())
     assert shell(f"i {line}") == 0
     assert Image.open("x.png").getpixel((1, 1)) == pixel
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers import profile
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import needed
 from rembg_sessions.core.imaging.formats import WRITTEN, is_written
 
 WIDE = profile()
@@ -33,7 +33,7 @@ class Session:
 @pytest.fixture
 def cut_out(tmp_path, monkeypatch):
     """Cut out a picture with a wide profile; the arguments follow the output's suffix."""
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
     picture = Image.new("RGB", (60, 50), COLOUR)
     picture.save(tmp_path / "in.png", icc_profile=WIDE, dpi=(300, 300))
 
@@ -77,7 +77,7 @@ OTHERS = ".icns .ico .xbm .msp .palm .blp .hdf .h5 .bufr .grib .wmf .emf .eps .p
 def test_other_formats_are_refused_before_a_model_is_loaded(
     suffix, many, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(cutout, "get_session", None)
+    monkeypatch.setattr(needed, "get_session", None)
     Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
     target = tmp_path / "out" if many else tmp_path
     source = tmp_path if many else tmp_path / "in.png"

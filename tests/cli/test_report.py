@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, output
+from rembg_sessions.core.cli import cutout, needed, output
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -36,7 +36,7 @@ class Session(Whole):
 
 @pytest.fixture(autouse=True)
 def session(monkeypatch):
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from comfy_server import (
     COMFYUI,
@@ -39,6 +39,7 @@ from comfy_server import (
 )
 from rembg_sessions.core.imaging.composite import parse_colour
 from rembg_sessions.core.registry.lookup import get_model
+from stand_ins import write_sam
 
 BROWSER = os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -180,9 +181,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # the nodes of other packs are missing here, to be swapped
     (base / "custom_nodes" / "ComfyUI_essentials").unlink(missing_ok=True)
     write_bad_networks(base / "models" / "rembg")
+    write_sam(*(base / "models" / "rembg" / file.file for file in get_model("mobile-sam").weights))
     photo = SHARED / "images" / "girl-1.jpg"
     picture = Image.open(photo) if photo.exists() else draw(0)
-    picture.save(base / "input" / "example.png")  # what the templates load
+    # what the templates load, as large as ComfyUI's own
+    ImageOps.fit(picture, (768, 768)).save(base / "input" / "example.png")
     (base / "user" / "default").mkdir(parents=True)
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS))
     return base
@@ -939,6 +942,348 @@ def test_colours_in_other_words_stay_what_they_are(page, colour, shown):
     page.shoot(f"colour-{colour}")
 
 
+# -- marks for SAM -----------------------------------------------------------------------
+
+
+def sam_prompt(points: str = "", **inputs: Any) -> dict[str, Any]:
+    inputs = {"image": ["1", 0], "points": points, **inputs}
+    return {
+        "1": node("LoadImage", (0, 0), image=DRAWN[0]),
+        "2": node("RemBGSAMPrompt", (340, 0), **inputs),
+    }
+
+
+class Marks:
+    """The picture of a RemBG SAM Prompt node, and what is marked on it."""
+
+    def __init__(self, page: Page, node: str = "2"):
+        if not page.has_panel:
+            pytest.skip("no DOM widgets in this look")
+        self.page, self.node = page, node
+        self.root = page.tab.locator(".rembg-sessions-marks:visible").first
+        self.frame = self.root.locator(".rembg-sessions-picture")
+
+    def wait(self) -> None:
+        self.frame.wait_for(timeout=PATIENCE)
+        self.page.tab.wait_for_timeout(300)
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """The place on the screen of a place in the picture, 0..1."""
+        box = self.frame.bounding_box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def click(self, x: float, y: float, button: str = "left") -> None:
+        self.page.tab.mouse.click(*self.at(x, y), button=button)
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        mouse = self.page.tab.mouse
+        mouse.move(*self.at(*places[0]))
+        mouse.down()
+        for place in places[1:]:
+            mouse.move(*self.at(*place), steps=4)
+        mouse.up()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.tab.keyboard.press(key)
+
+    def has_focus(self) -> bool:
+        return self.frame.evaluate("frame => frame.contains(document.activeElement)")
+
+    def choose(self, name: str) -> None:
+        self.root.get_by_role("button", name=name).click()
+
+    def saved(self) -> list[Any]:
+        """What would be run, short: [x, y, label] of points, [x0, y0, x1, y1] of boxes."""
+        text = self.page.saved()[self.node]["inputs"]["points"]
+        marks = json.loads(text) if text else []
+        return [mark["data"] + ([mark["label"]] if "label" in mark else []) for mark in marks]
+
+    def shown(self) -> list[str]:
+        """The points that are seen: what of, and where in percent."""
+        return self.root.locator("[data-mark][data-label]").evaluate_all(
+            """marks => marks.map(({dataset, style}) =>
+              `${dataset.label} ${parseInt(style.left)} ${parseInt(style.top)}`)"""
+        )
+
+    def text(self) -> str:
+        return self.root.locator("[aria-live]").inner_text()
+
+
+@pytest.fixture
+def marks(page: Page) -> Marks:
+    page.open(sam_prompt())
+    marks = Marks(page)
+    marks.wait()  # Load Image's picture is there before any run
+    return marks
+
+
+def near(found: list[Any], wanted: list[Any]) -> bool:
+    """Whether marks are the same but for one pixel: the screen's are not the picture's."""
+    return [len(mark) for mark in found] == [len(mark) for mark in wanted] and all(
+        abs(one - other) <= 1
+        for mark, want in zip(found, wanted, strict=True)
+        for one, other in zip(mark, want, strict=True)
+    )
+
+
+def test_sam_marks_are_set_by_mouse(page, marks):
+    assert "Nothing marked: the centre." in marks.text()
+    place = "[...app.graph.getNodeById(2).pos]"
+    before = page.js(place)
+    marks.click(0.25, 0.5)
+    marks.click(0.75, 0.25, "right")
+    assert near(marks.saved(), [[75, 100, 1], [225, 50, 0]])
+    marks.drag((0.1, 0.2), (0.5, 0.5), (0.9, 0.8))
+    assert near(marks.saved(), [[75, 100, 1], [225, 50, 0], [30, 40, 270, 160]])
+    assert "1 subject point, 1 background point, 1 box." in marks.text()
+    page.shoot("sam-marks")
+    marks.drag((0.3, 0.1), (0.05, 0.9))  # another box takes its place, from whatever corner
+    assert near(marks.saved()[2:], [[15, 20, 90, 180]])
+    marks.drag((0.25, 0.5), (0.5, 0.5))  # moved
+    assert near(marks.saved()[:1], [[150, 100, 1]])
+    marks.click(0.5, 0.5)  # removed
+    assert near(marks.saved(), [[225, 50, 0], [15, 20, 90, 180]])
+    marks.root.get_by_title("Remove the box").click()
+    assert near(marks.saved(), [[225, 50, 0]])
+    marks.choose("Undo")
+    marks.choose("Undo")
+    assert near(marks.saved(), [[150, 100, 1], [225, 50, 0], [15, 20, 90, 180]])
+    marks.choose("Clear")
+    assert marks.saved() == []
+    marks.choose("Background")  # for those without a right button
+    marks.click(0.5, 0.5)
+    assert near(marks.saved(), [[150, 100, 0]])
+    assert page.js(place) == before, "the node does not move along"
+
+
+def test_sam_marks_are_set_by_keys(page, marks):
+    marks.root.get_by_role("button", name="Subject").focus()
+    marks.press("Tab", "Tab")  # Undo and Clear rest while nothing is marked
+    assert marks.has_focus()
+    assert "Space = subject" in marks.text()
+    marks.press("ArrowRight", "ArrowUp", "Shift+ArrowUp", "Space")  # 6 pixels and 1
+    assert marks.saved() == [[156, 93, 1]]
+    marks.press("ArrowDown", "ArrowDown", "Enter", "ArrowLeft", "b")
+    assert marks.saved() == [[156, 93, 1], [156, 105, 1], [150, 105, 0]]
+    marks.press("r", "ArrowLeft", "ArrowUp")
+    page.shoot("sam-keys")
+    marks.press("r")
+    assert marks.saved()[3:] == [[144, 99, 150, 105]]
+    marks.press("ArrowRight", "ArrowRight", "ArrowUp", "Delete")  # the nearest
+    assert marks.saved() == [[156, 105, 1], [150, 105, 0], [144, 99, 150, 105]]
+    marks.press("Control+z", "Control+z")
+    assert marks.saved() == [[156, 93, 1], [156, 105, 1], [150, 105, 0]]
+    assert marks.has_focus()
+    assert page.js("app.graph.nodes.length") == 2, "Delete is the picture's, not the graph's"
+    marks.press("Tab")
+    assert "Arrow keys" not in marks.text()
+
+
+def test_sam_marks_are_saved_and_run(page, marks):
+    marks.click(0.25, 0.5)
+    marks.click(0.75, 0.25, "right")
+    before = marks.saved()
+    entry = page.run()
+    assert succeeded(entry), entry["status"]["messages"]
+    (told,) = entry["outputs"]["2"]["sam_prompt"]
+    assert (told["picture"]["width"], told["picture"]["height"]) == (300, 200)
+    assert told["marks"] == told["notes"] == []
+    assert [mark["data"] + [mark["label"]] for mark in told["drawn"]] == before
+    page.js("async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+    page.tab.wait_for_timeout(1000)
+    again = Marks(page)
+    again.wait()
+    assert again.saved() == before
+    assert again.shown() == ["1 25 50", "0 75 25"]
+    values = page.js("app.graph.getNodeById(2).serialize().widgets_values")
+    assert [len(values), json.loads(values[0])[0]["data"]] == [1, before[0][:2]]
+
+
+def test_sam_marks_outlive_a_reload_of_the_page(page, marks, server):
+    marks.click(0.25, 0.5)
+    page.tab.wait_for_timeout(1500)  # until the page has kept its draft
+    page.tab.reload()
+    page.tab.wait_for_function("!!(window.app?.graph?.getNodeById?.(2))", timeout=3 * PATIENCE)
+    again = Marks(page)
+    again.wait()
+    assert near(again.saved(), [[75, 100, 1]])
+    assert again.shown() == ["1 25 50"]
+
+
+def test_sam_marks_of_other_nodes_are_shown(page):
+    page.open(
+        sam_prompt(coordinates=["3", 0])
+        | {"3": node("PrimitiveString", (0, 400), value='[{"x": 60, "y": 50}]')}
+    )
+    marks = Marks(page)
+    marks.wait()
+    assert succeeded(page.run())
+    given = marks.root.locator("[data-label]:not([data-mark]):not(button)")
+    given.wait_for(timeout=PATIENCE)
+    assert given.get_attribute("data-label") == "1"
+    assert "20%" in given.get_attribute("style")
+    assert marks.text() == "From other nodes: 1 subject point."
+    page.shoot("sam-given")
+
+
+def test_sam_marks_rest_where_a_text_is_linked(page):
+    text = json.dumps([{"type": "point", "label": 0, "data": [60, 50]}])
+    page.open(sam_prompt(points=["3", 0]) | {"3": node("PrimitiveString", (0, 400), value=text)})
+    assert succeeded(page.run())
+    page.tab.wait_for_timeout(1000)
+    page.shoot("sam-linked")
+    marks = Marks(page)
+    if not marks.root.count():  # the canvas hides what is linked, the newest Vue nodes, too
+        return
+    assert marks.text().startswith("A text is linked in place of these marks.")
+    assert marks.root.locator("[data-label]:not(button)").get_attribute("data-label") == "0"
+    marks.click(0.5, 0.5)
+    assert page.saved()["2"]["inputs"]["points"] == ["3", 0]
+    assert marks.shown() == []
+
+
+def test_sam_picture_of_any_node_is_shown_after_a_run(page):
+    page.open(
+        sam_prompt(image=["3", 0]) | {"3": node("ImageScale", (0, 400), image=["1", 0], **SCALE)}
+    )
+    marks = Marks(page)
+    marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
+    page.shoot("sam-waiting")
+    assert succeeded(page.run())
+    marks.wait()
+    assert marks.text() == "Nothing is marked: the centre of the picture is used."
+    page.shoot("sam-after-run")
+    marks.click(0.5, 0.25)  # in pixels of the picture, not of the small one that is shown
+    assert near(marks.saved(), [[1500, 250, 1]])
+
+
+SCALE = {"upscale_method": "bilinear", "width": 3000, "height": 1000, "crop": "disabled"}
+
+
+def test_sam_picture_changes_with_the_file(page, marks):
+    marks.click(0.5, 0.5)
+    other = "folder/other size.png"
+    (page.server.base / "input" / "folder").mkdir(exist_ok=True)
+    draw(1).resize((120, 160)).save(page.server.base / "input" / other)
+    page.js(
+        """value => {
+          app.graph.getNodeById(1).widgets.find(({name}) => name === "image").value = value
+        }""",
+        other,
+    )
+    marks.root.get_by_text("Marks lie outside this picture, which is 120×160").wait_for(
+        timeout=PATIENCE
+    )
+    box = marks.frame.bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(120 / 160, rel=0.02)
+    page.shoot("sam-other-file")
+
+
+def test_sam_picture_that_comes_late_is_shown(page):
+    page.open(sam_prompt())
+    marks = Marks(page)
+    late = page.server.base / "input" / f"late {page.vue}.png"
+    page.js(
+        """value => {
+          app.graph.getNodeById(1).widgets.find(({name}) => name === "image").value = value
+        }""",
+        late.name,
+    )
+    marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
+    draw(1).save(late)
+    marks.wait()
+
+
+def test_sam_picture_is_found_through_other_nodes(page):
+    """Through a reroute, what is bypassed, and out of and into a subgraph."""
+    page.open(sam_prompt(image=["3", 0]) | {"3": node("ImageInvert", (0, 400), image=["1", 0])})
+    marks = Marks(page)
+    marks.root.get_by_text("The picture is shown here after a run.").wait_for(timeout=PATIENCE)
+    page.js("app.graph.getNodeById(3).mode = 4")  # bypassed
+    marks.wait()
+    page.js(
+        """() => {
+          const reroute = LiteGraph.createNode("Reroute")
+          app.graph.add(reroute)
+          app.graph.getNodeById(1).connect(0, reroute, 0)
+          reroute.connect(0, app.graph.getNodeById(2), 0)
+          app.graph.remove(app.graph.getNodeById(3))
+        }"""
+    )
+    page.tab.wait_for_timeout(1000)
+    assert marks.frame.is_visible()
+    for inside in (1, 2):
+        page.open(sam_prompt())
+        page.js(
+            "id => void app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)]))", inside
+        )
+        page.tab.wait_for_timeout(500)
+        if inside == 2:
+            page.js("void app.canvas.setGraph(app.graph.nodes.find((n) => n.subgraph).subgraph)")
+        page.js("() => { app.canvas.ds.offset = [200, 200]; app.canvas.setDirty(true, true) }")
+        Marks(page).wait()
+        page.shoot(f"sam-subgraph-{inside}")
+        if inside == 1:  # its file is chosen on the subgraph's node, where that has the widget
+            Image.new("RGB", (50, 100)).save(page.server.base / "input" / "tall.png")
+            page.js(
+                """() => {
+                  const host = app.graph.nodes.find(({subgraph}) => subgraph)
+                  const [loader] = host.subgraph.nodes
+                  const widgets = [...host.widgets, ...loader.widgets]
+                  widgets.find(({name}) => name === "image").value = "tall.png"
+                }"""
+            )
+            page.tab.wait_for_timeout(1500)
+            box = Marks(page).frame.bounding_box()
+            assert box["width"] / box["height"] == pytest.approx(0.5, rel=0.02)
+    marks = Marks(page)
+    marks.click(0.5, 0.5)
+    page.shoot("sam-subgraph-marked")
+    (prompt,) = [
+        entry for entry in page.saved().values() if entry["class_type"] == "RemBGSAMPrompt"
+    ]
+    assert near([json.loads(prompt["inputs"]["points"])[0]["data"]], [[150, 100]])
+
+
+def test_sam_marks_keep_their_place_when_the_canvas_is_zoomed(page, marks):
+    page.js("() => { app.canvas.ds.scale = 0.6; app.canvas.setDirty(true, true) }")
+    page.tab.wait_for_timeout(500)
+    marks.click(0.25, 0.5)
+    assert near(marks.saved(), [[75, 100, 1]])
+    before = page.js("app.canvas.ds.scale")
+    page.tab.mouse.move(*marks.at(0.5, 0.5))
+    page.tab.mouse.wheel(0, -100)  # the wheel is the canvas's
+    page.tab.wait_for_timeout(500)
+    assert page.js("app.canvas.ds.scale") > before
+
+
+def test_sam_marks_are_undone_with_the_workflow(page, marks):
+    marks.click(0.25, 0.5)
+    marks.click(0.75, 0.5)
+    page.tab.mouse.click(1200, 700)  # the empty canvas
+    page.tab.wait_for_timeout(300)
+    page.tab.keyboard.press("Control+z")
+    page.tab.wait_for_timeout(1500)
+    again = Marks(page)
+    again.wait()
+    assert near(again.saved(), [[75, 100, 1]])
+
+
+def test_sam_marks_stay_a_text_where_there_is_no_picture(page):
+    text = '[{"type": "point", "label": 1, "data": [75, 100]}]'
+    page.open(sam_prompt(text))
+    assert page.saved()["2"]["inputs"]["points"] == text
+    if page.has_panel:
+        return
+    box = page.tab.locator("textarea:visible").first
+    assert box.input_value() == text
+    box.fill(text.replace("75", "80"))
+    page.tab.wait_for_timeout(300)
+    page.shoot("sam-text")
+    assert "80" in page.saved()["2"]["inputs"]["points"]
+
+
 # -- errors ------------------------------------------------------------------------------
 
 
@@ -990,8 +1335,6 @@ def test_help_is_opened(page, name):
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_template_is_opened_and_run(page, name):
-    if "SAM" in name:
-        pytest.skip("there is no SAM network for this test")
     ((pack, names),) = page.server.get("/workflow_templates").items()
     assert name in names
     page.js(

@@ -38,6 +38,7 @@ NODES = (
     "RemBGApplyBackground",
     "RemBGFrameSubject",
     "RemBGPutBack",
+    "RemBGSAMPrompt",
 )
 
 pytestmark = [
@@ -379,7 +380,7 @@ def test_remove_over_a_colour_is_rgb(server, session, case):
         ({}, {}),
         ({"invert": True}, {}),
         (
-            {"threshold": 0.5, "grow": 3, "fill_holes": True, "keep_largest": True},
+            {"threshold": 0.5, "grow": 3, "fill_holes": 1.0, "keep_largest": True},
             {"level": 0.5, "grow_pixels": 3, "holes": True, "largest": True},
         ),
         ({"grow": -4, "feather": 2.5}, {"grow_pixels": -4, "feather_radius": 2.5}),

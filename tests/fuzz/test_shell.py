@@ -25,7 +25,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import cutout, needed
 from rembg_sessions.core.cli.arguments import parser
 
 POSIX = os.name == "posix"
@@ -316,7 +316,7 @@ def check_run(watch, label, tree, before, result, unsure=()):
 @pytest.fixture
 def quick(monkeypatch):
     """Cut out in no time."""
-    monkeypatch.setattr(cutout, "get_session", lambda *a, **k: Session())
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
 
 
 @counts(12, 120)

@@ -105,6 +105,86 @@ def test_keep_largest_without_any_region(alpha):
     np.testing.assert_array_equal(mask.keep_largest(alpha), alpha)
 
 
+def speckled(*, apart=6):
+    """A subject, a sure region of 2 % of it, an unsure one of 6 %, and a faint haze in between."""
+    alpha = np.zeros((80, 100), np.float32)
+    alpha[10:60, 10:50] = 1  # 2000 pixels
+    alpha[20:28, 50 + apart : 55 + apart] = 1  # 40
+    alpha[40:50, 50 + apart : 62 + apart] = 0.7  # 120
+    return alpha
+
+
+def test_specks_go_by_their_nearly_opaque_pixels():
+    alpha = speckled()
+    kept = mask.remove_specks(alpha, 0.01)
+    expected = alpha.copy()
+    expected[40:50, 56:68] = 0
+    np.testing.assert_array_equal(kept, expected)
+    np.testing.assert_array_equal(mask.remove_specks(alpha, 0.03)[:, 50:], 0)
+    assert mask.remove_specks(kept, 0.01) is kept
+
+
+def test_what_is_two_pixels_apart_is_one_region():
+    alpha = speckled(apart=2)
+    assert mask.remove_specks(alpha, 1) is alpha
+    assert not mask.remove_specks(speckled(apart=3), 1)[:, 53:].any()
+
+
+def test_what_scatters_as_hair_does_stays():
+    alpha = np.zeros((120, 120), np.float32)
+    alpha[40:80, 40:80] = 1
+    alpha[60, 80:116] = 12 * [0.4, 0.3, 0.6]  # a strand, in pieces
+    assert mask.remove_specks(alpha, 0.02) is alpha
+
+
+def test_a_haze_fades_between_what_stays_and_a_speck():
+    alpha = np.full((60, 100), 0.3, np.float32)
+    alpha[:, :40] = 1
+    alpha[28:32, 80:84] = 1
+    kept = mask.remove_specks(alpha, 0.1)
+    assert (kept[:, :40] == 1).all()
+    row = kept[30, 40:84]
+    assert row[0] == pytest.approx(0.3)
+    assert row[-10:].max() == 0
+    assert (np.abs(np.diff(row)) < 0.05).all()  # no cut
+    assert (np.diff(row) <= 0).all()
+
+
+def test_specks_of_large_pictures_take_their_soft_edges_along():
+    alpha = np.zeros((300, 3000), np.float32)
+    alpha[50:250, 100:1500] = 1
+    alpha[100:130, 2000:2040] = 1
+    soft = mask.feather(alpha, 3)
+    kept = mask.remove_specks(soft, 0.01)
+    assert not kept[:, 1800:].any()
+    np.testing.assert_array_equal(kept[:, :1700], soft[:, :1700])
+
+
+@pytest.mark.parametrize("alpha", [np.zeros((9, 9), np.float32), np.full((9, 9), 0.4, np.float32)])
+def test_specks_without_any_region(alpha):
+    assert mask.remove_specks(alpha, 0.5) is alpha
+
+
+def test_holes_are_filled_by_size():
+    alpha = np.zeros((60, 80), np.float32)
+    alpha[5:55, 5:65] = 1
+    alpha[10:20, 10:20] = 0  # 100 of 2891 pixels
+    alpha[30:33, 30:33] = 0.1  # 9
+    filled = mask.fill_holes(alpha, 0.01)
+    assert (filled[30:33, 30:33] == 1).all()
+    assert not filled[10:20, 10:20].any()
+    assert mask.fill_holes(alpha, 0.003) is alpha
+    assert (mask.refine(alpha, holes=0.05)[6:54, 6:64] == 1).all()
+    np.testing.assert_array_equal(mask.refine(alpha, holes=1), mask.refine(alpha, holes=True))
+    np.testing.assert_array_equal(mask.refine(alpha, holes=0.0), alpha)
+
+
+@pytest.mark.parametrize("given", [{"specks": 1.1}, {"specks": True}, {"holes": -0.1}])
+def test_shares_out_of_range(given):
+    with pytest.raises(OptionError, match=r"(remove_specks|fill_holes) is .* from 0 to 1"):
+        mask.refine(square(), **given)
+
+
 def test_feather_keeps_the_area_and_softens_the_edge():
     soft = mask.feather(square(), 2.0)
     assert soft.dtype == np.float32

@@ -157,7 +157,7 @@ def test_existing_alpha_limits_a_binary_mask_too():
     source[:, :4, -4:, 3] = 0
     image, mask, _ = REMOVE.execute(source, Layers(), hard_edge=True)
     assert mask.max() == image[..., 3].max() == np.float32(0.6)
-    (filled,) = MASK.execute(source, Layers(), fill_holes=True)
+    (filled,) = MASK.execute(source, Layers(), fill_holes=1.0)
     assert filled[0, :4, -4:].max() == 0
 
 
@@ -564,6 +564,28 @@ def test_own_files_of_workflows_from_every_system(own_files, choice, opened):
 def test_own_files_that_cannot_be_opened(own_files, choice, message):
     assert message in SESSION.VALIDATE_INPUTS(choice)
     assert SESSION.IS_CHANGED(choice) == ""
+
+
+@pytest.mark.parametrize("node", [REMOVE, MASK])
+def test_frames_of_a_clip_may_be_steady(node):
+    """A subject that a network loses in one frame of seven."""
+
+    class Forgetful(Layers):
+        def __init__(self):
+            self.asked = 0
+
+        def predict_layers(self, image, **options):
+            self.asked += 1
+            return [Layer(ramp_alpha(image.height, image.width) * (self.asked != 4))]
+
+    clip = images().repeat(7, 1, 1, 1)
+    mask_at = 0 if node is MASK else 1
+    alone = node.execute(clip, Forgetful())[mask_at]
+    assert alone.amax((1, 2)).tolist() == [1, 1, 1, 0, 1, 1, 1]
+    steady = node.execute(clip, Forgetful(), frames="steady")[mask_at]
+    torch.testing.assert_close(steady, torch.from_numpy(ramp_alpha()).expand(7, -1, -1))
+    with pytest.raises(OptionError, match="frames is 'some'; use one of independent, steady"):
+        node.execute(clip, Layers(), frames="some")
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from demo import SAMPLE, checkerboard
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from rembg_sessions.nodes import NODE_CLASS_MAPPINGS
 
@@ -44,6 +44,24 @@ def draw_sky(side: int) -> torch.Tensor:
     hills = (y > 0.78 + 0.05 * np.sin(9 * x) + 0.02 * np.sin(23 * x))[..., None]
     picture = np.where(hills, np.array([0.17, 0.27, 0.2]), sky + (1 - sky) * sun)
     return torch.from_numpy(picture.astype(np.float32))[None]
+
+
+def draw_marks(
+    photo: torch.Tensor,
+    points: list[tuple[tuple[int, int], int]],
+    box: tuple[int, int, int, int] | None,
+) -> torch.Tensor:
+    """Mark a picture as the page does: points with their label, and a box."""
+    picture = to_picture(photo)
+    draw = ImageDraw.Draw(picture)
+    if box:
+        draw.rectangle(box, outline="#4da3ff", width=10)
+    for (x, y), label in points:
+        draw.circle((x, y), 34, "#1a9e3f" if label else "#d6304a", "white", 8)
+        draw.line((x - 16, y, x + 16, y), "white", 8)
+        if label:
+            draw.line((x, y - 16, x, y + 16), "white", 8)
+    return torch.from_numpy(np.asarray(picture, np.float32) / 255)[None]
 
 
 def make() -> Mapping[str, list[torch.Tensor]]:
@@ -83,6 +101,10 @@ def make() -> Mapping[str, list[torch.Tensor]]:
             *run(apply, image=photo, mask=mask, colour="#ffffffb0"),
         ],
         "RemBGFrameSubject": [cutout, crop, product, standing],
+        "RemBGSAMPrompt": [
+            draw_marks(photo, [((512, 400), 1), ((552, 820), 0)], None),
+            draw_marks(photo, [], (235, 145, 795, 715)),
+        ],
         "RemBGPutBack": [photo, crop, painted, *run(apply, image=back, background=photo)],
     }
 

@@ -12,7 +12,7 @@ const LINES = 3; // of one warning; the rest is in its title
 const WIDTH = 360;
 
 /** Call a function after one of an object's own callbacks. */
-function after(object, name, then) {
+export function after(object, name, then) {
   const before = object[name];
   object[name] = function (...given) {
     const result = before?.apply(this, given);
