@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ImageError, RuntimeMissingError
-from ..text import quotable
+from ..text import install_line, quotable
 
 
 def load_av() -> Any:
@@ -22,7 +22,7 @@ def load_av() -> Any:
         import av
     except ImportError as error:
         raise RuntimeMissingError(
-            "Videos and animations need PyAV: run `python -m pip install av`."
+            f"Videos and animations need the package av: run `{install_line('av')}`."
         ) from error
     return av
 
