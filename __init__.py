@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .core import (
         BaseSession,
+        Composition,
         Framing,
         ModelSpec,
+        compose,
         diagnose,
         get_model,
         get_session,
@@ -71,8 +73,10 @@ if TYPE_CHECKING:
 
 __all__ = [  # without the nodes, which need torch
     "BaseSession",
+    "Composition",
     "Framing",
     "ModelSpec",
+    "compose",
     "diagnose",
     "get_model",
     "get_session",

@@ -6,6 +6,7 @@ Importing it loads numpy and Pillow, nothing else; everything heavy waits until 
 from __future__ import annotations
 
 from .batch import remove_batch
+from .imaging.compose import Composition, compose
 from .imaging.framing import Framing
 from .pipeline import remove
 from .registry.lookup import get_model
@@ -23,8 +24,10 @@ from .session.factory import (
 
 __all__ = [
     "BaseSession",
+    "Composition",
     "Framing",
     "ModelSpec",
+    "compose",
     "diagnose",
     "get_model",
     "get_session",

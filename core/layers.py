@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -187,7 +187,7 @@ def refine_layer(
             "holes": refinement.fill_holes,
         }
         if refinement.matting is not None:
-            found = replace(found, alpha=mask.refine(found.alpha, **cleaning))
+            found = _with_alpha(found, mask.refine(found.alpha, **cleaning))
             cleaning.clear()
             matte = find_matte(
                 image, to_levels(found.alpha), options=refinement.matting, on_step=on_step
@@ -204,21 +204,20 @@ def refine_layer(
         )
         if refinement.invert:
             alpha = 1 - alpha
-        if alpha is found.alpha:
-            return found
-        edge = None if found.edge is None else _still_known(found.edge, found.alpha, alpha)
-        return Layer(alpha, edge=edge, solved=found.solved, warning=found.warning)
+        return _with_alpha(found, alpha)
 
 
-def _still_known(
-    edge: EdgeColours, before: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> EdgeColours | None:
-    """Return the colours of soft pixels that a cleaning left as they were; None of a new edge."""
-    is_same = alpha == before
-    if not (is_same | (alpha == 0) | (alpha == 1)).all():
-        return None
-    known = is_same.reshape(-1)[edge.pixels]
-    return EdgeColours(edge.pixels[known], edge.colours[known])
+def _with_alpha(layer: Layer, alpha: NDArray[np.float32]) -> Layer:
+    """Return a layer with another alpha, and those known colours of its edge that still hold."""
+    if alpha is layer.alpha:
+        return layer
+    edge = layer.edge
+    if edge is not None:
+        is_same = alpha == layer.alpha
+        known = is_same.reshape(-1)[edge.pixels]
+        is_hard = (is_same | (alpha == 0) | (alpha == 1)).all()  # no new soft edge
+        edge = EdgeColours(edge.pixels[known], edge.colours[known]) if is_hard else None
+    return Layer(alpha, edge=edge, solved=layer.solved, warning=layer.warning)
 
 
 def layer_of_matte(matte: Matte, warning: str = "") -> Layer:

@@ -15,6 +15,7 @@ from PIL import Image, ImageChops
 from .checks import flag, one_of
 from .errors import OptionError
 from .imaging import composite
+from .imaging.bleed import bleed
 from .imaging.frame import frame_picture
 from .imaging.framing import Framing
 from .imaging.levels import alpha_to_mask, mask_to_alpha
@@ -150,6 +151,8 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
         What soft edges are coloured with: ``naive`` (rembg's default: colour times alpha),
         ``original`` (the picture's own colours; nothing is kept where alpha is 0) or
         ``estimated`` (foreground colours, estimated in milliseconds and without a compiler).
+        Where alpha is 0, the latter two have the foreground's colours for 8 pixels around the
+        edge, for programs that resize without regard to alpha, and none beyond.
         None follows ``putalpha`` and ``decontaminate``; after matting it means ``estimated``,
         as in rembg, where only ``vitmatte`` respects ``putalpha``.
     max_size
@@ -283,7 +286,7 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
                 layers = [replace(layer, cutout=None) for layer in layers]
             results = _draw(rgb, layers, colouring, only_mask, own_alpha)
         if framing is not None:
-            results = [_framed(each, framing) for each in results]
+            results = [_framed(each, framing, colouring) for each in results]
         result = composite.stack(results)
         if colour is not None and not only_mask:
             if parts.profile:
@@ -346,7 +349,8 @@ def _draw_8_bit(
     own_alpha: Image.Image | None,
 ) -> list[Image.Image]:
     """Return masks or cut-outs, rembg's pixels: 8 bit from end to end."""
-    masks = [_darker(found, own_alpha) for found in masks]
+    if own_alpha is not None:
+        masks = [ImageChops.darker(found, own_alpha) for found in masks]
     if only_mask:
         return masks
     return [_CUTOUTS[colouring](rgb, found) for found in masks]
@@ -363,35 +367,31 @@ def _draw(
     if only_mask or colouring != "estimated":
         masks = [alpha_to_mask(layer.alpha) for layer in layers]
         return _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
-    return [_limit(_estimated(np.asarray(rgb), layer), own_alpha) for layer in layers]
+    limit = None if own_alpha is None else np.asarray(own_alpha)
+    return [_estimated(np.asarray(rgb), layer, limit) for layer in layers]
 
 
-def _estimated(pixels: NDArray[np.uint8], layer: Layer) -> Image.Image:
+def _estimated(
+    pixels: NDArray[np.uint8], layer: Layer, limit: NDArray[np.uint8] | None
+) -> Image.Image:
+    """Return a cut-out, at most as opaque as the picture was; its colours were straight before."""
     if layer.cutout is None:
-        return composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer))
-    return Image.fromarray(layer.cutout * (layer.cutout[..., 3:] > 0))
+        return composite.cut_out(pixels, layer.alpha, edge_colours_of(pixels, layer), limit)
+    cutout = layer.cutout.copy()
+    if limit is not None:
+        np.minimum(cutout[..., 3], limit, out=cutout[..., 3])
+    cutout *= cutout[..., 3:] > 0
+    bleed(cutout)
+    return Image.fromarray(cutout)
 
 
-def _framed(result: Image.Image, framing: Framing) -> Image.Image:
+def _framed(result: Image.Image, framing: Framing, colouring: str) -> Image.Image:
     framed, is_found = frame_picture(result, framing)
+    if framed.mode == "RGBA" and colouring in ("estimated", "original"):
+        framed = composite.bled(framed, from_certain=colouring == "original")
     if not is_found:
         _log.warning(
             "No subject was found (alpha is nowhere above %g): the result is not cropped.",
             framing.threshold,
         )
     return framed
-
-
-def _darker(found: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
-    return found if own_alpha is None else ImageChops.darker(found, own_alpha)
-
-
-def _limit(cutout: Image.Image, own_alpha: Image.Image | None) -> Image.Image:
-    """Make a cut-out at most as opaque as the picture was, and clear what was invisible.
-
-    The colours stay: they were straight before, and are now.
-    """
-    if own_alpha is not None:
-        cutout.putalpha(_darker(cutout.getchannel("A"), own_alpha))
-        cutout.paste((0, 0, 0, 0), mask=own_alpha.point([255] + 255 * [0]))
-    return cutout

@@ -90,7 +90,9 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
             "image."
         )
     _check_finite(mask, name)
-    return mask.clamp(0, 1).expand(count, -1, -1)
+    if mask.min() < 0 or mask.max() > 1:
+        mask = mask.clamp(0, 1)
+    return mask.expand(count, -1, -1)
 
 
 def _check_tensor(value: object, name: str) -> None:
@@ -131,19 +133,38 @@ def with_opacity(
     ImageError
         If there is neither, or one cannot be used.
     """
+    image, mask = with_mask(image, mask)
+    alpha = image[..., 3].clamp(0, 1) if image.shape[-1] == 4 else torch.ones(1)
+    if mask is not None:
+        alpha = torch.minimum(alpha, mask)
+    return image, alpha
+
+
+def with_mask(
+    image: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return checked images and the mask that belongs to them; see :func:`with_opacity`.
+
+    Where nothing is to be repeated, resized or limited, both are what came in, and take no memory.
+    """
     image = check_image(image)
     if mask is not None:
         image = one_per_mask(image, mask)
-    count, height, width, channels = image.shape
-    if channels == 3 and mask is None:
+        return image, check_mask(mask, *image.shape[:3])
+    if image.shape[-1] == 3:
         raise ImageError(
             "The image has no alpha and no mask is connected, so nothing says what its "
             "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
         )
-    alpha = image[..., 3].clamp(0, 1) if channels == 4 else torch.ones(1)
-    if mask is not None:
-        alpha = torch.minimum(alpha, check_mask(mask, count, height, width))
-    return image, alpha
+    return image, None
+
+
+def opacity(picture: NDArray[np.float32], mask: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Return what of one picture (H, W, 3 or 4) is seen: float32 (H, W), 0..1."""
+    if picture.shape[-1] == 3:
+        return np.ones(picture.shape[:2], np.float32) if mask is None else mask
+    alpha = np.clip(picture[..., 3], 0, 1)
+    return alpha if mask is None else np.minimum(alpha, mask, out=alpha)
 
 
 def _check_finite(tensor: torch.Tensor, name: str) -> None:

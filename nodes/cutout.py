@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.imaging.bleed import bleed
 from ..core.imaging.levels import VISIBLE
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.layers import edge_colours_of
@@ -28,7 +29,8 @@ def cut_out(
     Edge colours follow the layer's alpha; an alpha channel that the picture had already
     only limits the result, because its colours are straight.
     Colour is cleared where alpha is below one level of 8 bit, so that dropping alpha later
-    does not bring the old background back.
+    does not bring the old background back; beside the edge it is the foreground's, see
+    :func:`core.imaging.bleed.bleed`.
 
     Parameters
     ----------
@@ -52,27 +54,38 @@ def cut_out(
             np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
 
     map_rows(write, height, height * width, cached_rows(width))
-    if edge_colours != "estimated":
+    if edge_colours == "naive":
         return
-    pixels, colours = edge_colours_of(levels, layer)
-    if limited is not layer.alpha:
-        seen = limited.ravel()[pixels] >= VISIBLE
-        pixels, colours = pixels[seen], colours[seen]
-    out.reshape(-1, 4)[pixels, :3] = colours / 255
+    if edge_colours == "estimated":
+        pixels, colours = edge_colours_of(levels, layer)
+        if limited is not layer.alpha:
+            seen = limited.ravel()[pixels] >= VISIBLE
+            pixels, colours = pixels[seen], colours[seen]
+        out.reshape(-1, 4)[pixels, :3] = colours / 255
+    bleed(out, from_certain=edge_colours == "original", alpha=limited)
 
 
 def over(
     cutout: NDArray[np.float32], colour: tuple[int, int, int, int], out: NDArray[np.float32]
 ) -> None:
-    """Put a straight cut-out (H, W, 4) over an opaque colour; write to ``out``, (H, W, 3)."""
+    """Put a straight cut-out (H, W, 4) over a colour; write to ``out``.
+
+    That is (H, W, 3), or (H, W, 4), straight, where the colour is half-transparent.
+    """
     height, width = cutout.shape[:2]
+    opacity = np.float32(colour[3] / 255)
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
+        share = cutout[rows, :, 3]
+        if out.shape[2] == 4:
+            total = share + opacity * (1 - share)
+            share = share / np.maximum(total, np.float32(1e-6))
+            out[rows, :, 3] = total
         for channel in range(3):
             behind = np.float32(colour[channel] / 255)
             mix = cutout[rows, :, channel] - behind
-            mix *= cutout[rows, :, 3]
+            mix *= share
             np.add(mix, behind, out=out[rows, :, channel])
 
     map_rows(write, height, height * width, cached_rows(width))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.checks import one_of
 from ..core.errors import ImageError, OptionError
+from ..core.imaging.bleed import bleed
 from ..core.imaging.box import THRESHOLD, Box, find_box
 from ..core.imaging.composite import parse_colour
 from ..core.imaging.frame import new_canvas, place
@@ -182,11 +183,6 @@ class RemBGFrameSubject:
         one_of("batch", batch, BATCHES)
         one_of("background", background, BACKGROUNDS)
         colour = parse_colour(background_colour) if background == "colour" else None
-        if colour and colour[3] < 255:
-            raise OptionError(
-                f"background_colour is {short(background_colour)}, which is half-transparent; use "
-                "an opaque one, or background = transparent."
-            )
         image, alpha = convert.with_opacity(image, mask)
         pictures, alphas = image.numpy(), alpha.numpy()
         boxes: list[Box | None] = []
@@ -195,7 +191,8 @@ class RemBGFrameSubject:
             boxes.append(find_box(each, threshold))
         placements = plan(boxes, alphas.shape[1:], framing, batch)
         count, canvas_hw = len(pictures), placements[0].canvas_hw
-        results = new_canvas((count, *canvas_hw, 3 if colour else 4), np.float32)
+        channels = 3 if colour and colour[3] == 255 else 4
+        results = new_canvas((count, *canvas_hw, channels), np.float32)
         found = new_canvas((count, *canvas_hw), np.float32) if colour else results[..., 3]
         update = host.progress(count)
         for i, placement in enumerate(placements):
@@ -206,6 +203,7 @@ class RemBGFrameSubject:
                 over(framed, colour, results[i])
             else:
                 results[i] = framed
+                _bleed(results[i], pictures[i])
             update(i + 1)
         host.show_text(_describe(placements, boxes))
         outputs = (
@@ -281,6 +279,7 @@ class RemBGPutBack:
             host.check_cancelled()
             back = placement[i if len(placement) > 1 else 0].inverse
             results[i] = place(_cutout(pictures[i], alphas[i]), back)
+            _bleed(results[i], pictures[i])
             update(i + 1)
         result = host.to_output(torch.from_numpy(results))
         return result, result[..., 3]
@@ -292,6 +291,11 @@ def _cutout(picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray
     np.multiply(picture[..., :3], (alpha >= VISIBLE)[..., None], out=cutout[..., :3])
     cutout[..., 3] = alpha
     return cutout
+
+
+def _bleed(result: NDArray[np.float32], picture: NDArray[np.float32]) -> None:
+    """Carry colours outwards; with a mask beside the picture, soft edges hold its background's."""
+    bleed(result, from_certain=picture.shape[-1] == 3)
 
 
 def _bounding_box(placements: list[Placement], boxes: list[Box | None]) -> Any:

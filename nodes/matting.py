@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.errors import ImageError, ModelMemoryError, ProviderError
+from ..core.imaging.bleed import REACH, bleed
 from ..core.imaging.levels import to_levels
+from ..core.imaging.morphology import dilate
 from ..core.layers import layer_of_matte
 from ..core.matting.methods import (
     DEFAULT_METHOD,
@@ -54,7 +56,7 @@ class RemBGAlphaMatting:
     RETURN_NAMES = ("mask", "image", "trimap")
     OUTPUT_TOOLTIPS = (
         "The refined alpha: 1 = foreground.",
-        "The cut-out: RGBA, straight alpha, cleared where transparent.",
+        "The cut-out: RGBA, straight alpha, without the old background.",
         "What was taken for certain: 1 = foreground, 0 = background, 0.5 = solved.",
     )
     SEARCH_ALIASES = ["matting", "matte", "hair", "trimap", "refine mask", "vitmatte"]
@@ -242,12 +244,20 @@ class RemBGAlphaMatting:
 
 
 def _is_cutout(picture: NDArray[np.float32], trimap: NDArray[np.float32]) -> bool:
-    """Whether there is one colour only behind the edge: that of a background removed already."""
+    """Whether the background was removed already.
+
+    Behind the edge there is one colour only, or none at all but for what was carried there.
+    """
     if picture.shape[2] < 4:
         return False
-    behind = picture[(picture[..., 3] == 0) & (trimap != 1), :3]
     edge = picture[trimap == 0.5, 3]
-    return bool(edge.size and edge.min() == 0 and (behind == behind[:1]).all())
+    if not edge.size or edge.min() > 0:
+        return False
+    behind = picture[(picture[..., 3] == 0) & (trimap != 1), :3]
+    if (behind == behind[:1]).all():
+        return True
+    far = picture[~dilate(picture[..., 3] > 0, REACH) & (trimap != 1), :3]
+    return bool(far.size and not far.any())
 
 
 def _open_model(name: str) -> VitMatte:
@@ -273,3 +283,4 @@ def _cut_out(
     np.divide(matte.cutout, np.float32(255), out=out)
     out[..., 3] = limit(out[..., 3], picture)
     out[out[..., 3] == 0] = 0
+    bleed(out)

@@ -151,7 +151,8 @@ class RemBGSAMPrompt:
 def _drawn(points: Any, size_hw: Size) -> list[Mark]:
     """Return the marks of the widget, or of what is linked to it."""
     points = points.strip() if isinstance(points, str) else points
-    return [] if points in (None, "", "[]", []) else check_prompt(points, size_hw, "points")
+    empty = points is None or (isinstance(points, (str, list)) and points in ("", "[]", []))
+    return [] if empty else check_prompt(points, size_hw, "points")
 
 
 def _points(name: str, text: Any, label: int, size_hw: Size) -> list[Mark]:

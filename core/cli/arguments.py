@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import batch, cutout, framing, models
+from . import batch, cutout, framing, models, optimize
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -144,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_cutout(many)
-    _add_batch(many)
+    batch.add_arguments(many)
 
     listing = commands.add_parser(
         "models", help="list the models", epilog="example: rembg-sessions models --installed"
@@ -168,6 +168,13 @@ def parser() -> argparse.ArgumentParser:
     )
     keeping.set_defaults(run=models.prepared)
     keeping.add_argument("--remove", action="store_true", help="remove them to make room")
+
+    making = commands.add_parser(
+        "optimize",
+        help="make a copy of a network that computes in int8, and judge it",
+        epilog="example: rembg-sessions optimize isnet-general-use --int8 --pictures photos/",
+    )
+    optimize.add_arguments(making)
 
     examine = commands.add_parser(
         "doctor", help="examine the installation", epilog="example: rembg-sessions doctor"
@@ -375,13 +382,3 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         '{"sam_prompt": [{"type": "point", "label": 1, "data": [320, 240]}]}',
     )
     more.add_argument("--accept-usage-cost", action="store_true", help="no model here costs money")
-
-
-def _add_batch(many: argparse.ArgumentParser) -> None:
-    """Add what batch has besides."""
-    many.set_defaults(run=batch.run)
-    record = many.add_argument_group("record")
-    record.add_argument(
-        "--manifest", metavar="FILE", help=f"where it is kept (TARGET/{batch.NAME})"
-    )
-    record.add_argument("--retry-failed", action="store_true", help="try again what failed before")

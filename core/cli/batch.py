@@ -28,6 +28,14 @@ SECONDS_BETWEEN_LOOKS = 1.0
 """At a source that is watched."""
 
 
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add what the command has besides the options of ``cutout``."""
+    command.set_defaults(run=run)
+    record = command.add_argument_group("record")
+    record.add_argument("--manifest", metavar="FILE", help=f"where it is kept (TARGET/{NAME})")
+    record.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+
+
 def run(options: argparse.Namespace) -> int:
     """Cut out the pictures of a source that are not done."""
     hush(options.quiet)

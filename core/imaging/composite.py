@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image, ImageColor, ImageOps
 from ..checks import one_of
 from ..errors import OptionError
 from ..text import short
+from .bleed import bleed
 from .foreground import EdgeColours
 from .levels import alpha_to_levels
 from .rows import CACHED, cached_rows, map_rows
@@ -58,13 +60,21 @@ def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def original_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Add the mask as alpha channel; keep the colours, but none where alpha is 0."""
-    cutout = straight_cutout(image, mask)
-    cutout.paste((0, 0, 0, 0), mask=mask.point([255] + 255 * [0]))
-    return cutout
+    """Add the mask as alpha channel; keep the colours, but none where alpha is 0.
+
+    Beside the edge those of the foreground's certain pixels are there, see :func:`.bleed.bleed`.
+    """
+    cutout = _masked(np.asarray(image), np.asarray(mask))
+    bleed(cutout, from_certain=True)
+    return Image.fromarray(cutout)
 
 
-def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColours) -> Image.Image:
+def cut_out(
+    image: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    edge: EdgeColours,
+    limit: NDArray[np.uint8] | None = None,
+) -> Image.Image:
     """Cut out with foreground colours.
 
     Parameters
@@ -75,32 +85,57 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.float32], edge: EdgeColo
         float32 (H, W), 0..1.
     edge
         Colours of soft edges, see :func:`.foreground.estimate_edge_colours`.
+    limit
+        uint8 (H, W): the most that alpha may be, where the picture was transparent already.
 
     Returns
     -------
     PIL.Image.Image
         RGBA, straight: the picture's own colours where alpha is 1; alpha and colours 0 where
-        less than a level of 8 bit would be seen.
+        less than a level of 8 bit would be seen, but for colours beside the edge, see
+        :func:`.bleed.bleed`.
     """
+    cutout = _masked(image, alpha, limit)
+    flat = cutout.reshape(-1, 4)
+
+    def colour(first: int, last: int) -> None:
+        pixels, colours = edge.pixels[first:last], edge.colours[first:last]
+        if limit is not None:
+            seen = flat[pixels, 3] > 0
+            pixels, colours = pixels[seen], colours[seen]
+        flat[pixels, :3] = colours + 0.5
+
+    map_rows(colour, len(edge.pixels), len(edge.pixels), CACHED)
+    bleed(cutout)
+    return Image.fromarray(cutout)
+
+
+def _masked(
+    image: NDArray[np.uint8], alpha: NDArray[Any], limit: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Join colours and alpha (float32 of 0..1, or uint8); colours are 0 where alpha is."""
     height, width = alpha.shape
     cutout = np.empty((height, width, 4), np.uint8)
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        levels = alpha_to_levels(alpha[rows])
+        levels = alpha[rows] if alpha.dtype == np.uint8 else alpha_to_levels(alpha[rows])
+        if limit is not None:
+            levels = np.minimum(levels, limit[rows])
         is_seen = (levels > 0).view(np.uint8)
         for channel in range(3):  # numpy is slow where the last axis is short
             np.multiply(image[rows, :, channel], is_seen, out=cutout[rows, :, channel])
         cutout[rows, :, 3] = levels
 
     map_rows(write, height, alpha.size, cached_rows(width))
-    flat = cutout.reshape(-1, 4)
+    return cutout
 
-    def colour(first: int, last: int) -> None:
-        flat[edge.pixels[first:last], :3] = edge.colours[first:last] + 0.5
 
-    map_rows(colour, len(edge.pixels), len(edge.pixels), CACHED)
-    return Image.fromarray(cutout)
+def bled(cutout: Image.Image, *, from_certain: bool) -> Image.Image:
+    """Colour what is not seen of an RGBA cut-out beside what is, see :func:`.bleed.bleed`."""
+    pixels = np.array(cutout)
+    bleed(pixels, from_certain=from_certain)
+    return Image.fromarray(pixels)
 
 
 def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:
@@ -153,14 +188,14 @@ def fit_picture(
     picture: Image.Image,
     size_hw: tuple[int, int],
     fit: str,
-    colour: tuple[int, int, int] = (0, 0, 0),
+    colour: tuple[int, ...] = (0, 0, 0),
 ) -> Image.Image:
     """Fit a background image to a size.
 
     Parameters
     ----------
     picture
-        RGB.
+        RGB or RGBA.
     size_hw
         Result (height, width).
     fit
@@ -168,7 +203,7 @@ def fit_picture(
         ``fill`` covers everything and crops; ``centre`` keeps the pixels and crops, or adds
         a border.
     colour
-        Of bars and borders: red, green, blue, 0..255.
+        Of bars and borders, of as many channels, 0..255.
 
     Raises
     ------
@@ -185,7 +220,7 @@ def fit_picture(
         scale = min(width / picture.width, height / picture.height)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    result = Image.new("RGB", (width, height), colour)
+    result = Image.new(picture.mode, (width, height), colour)
     result.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return result
 

@@ -58,7 +58,7 @@ def place(picture: NDArray[Any], placement: Placement) -> NDArray[Any]:
 
     Unscaled pixels are copied. Scaled ones come from the Lanczos filter, of colours multiplied by
     alpha, so that nothing of what is not seen gets into soft edges; where alpha is less than a
-    level of 8 bit they have no colour.
+    level of 8 bit they have no colour, see :func:`.bleed.bleed`.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _scaled(
     x, y = max(0, int(left) - reach_x), max(0, int(top) - reach_y)
     needed = picture[y : math.ceil(bottom) + reach_y, x : math.ceil(right) + reach_x]
     box = (left - x, top - y, right - x, bottom - y)
-    values: NDArray[np.float32] = np.array(needed, np.float32)
+    values: NDArray[np.float32] = np.asarray(needed, np.float32)
     if picture.dtype == np.uint8:
         values /= 255
     alpha = values if values.ndim == 2 else values[..., 3].copy()

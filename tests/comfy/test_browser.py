@@ -879,7 +879,7 @@ def test_diagnosis_is_copied_without_a_clipboard(page, clipboard):
 
 COLOURS = {
     "RemBGRemove": "background_colour",
-    "RemBGApplyBackground": "colour",
+    "RemBGApplyBackground": "background_colour",
     "RemBGFrameSubject": "background_colour",
 }
 

@@ -38,6 +38,7 @@ SHARED_SESSION = "Session shared with ComfyUI nodes"
 
 # What the templates set; everything else is as the nodes come.
 SET = {
+    PRODUCT: {"shadow": 0.4},
     PORTRAIT: {"erode_size": 15, "preview": True},
     SAM: {"model": "mobile-sam: general purpose, small", "points": "the points"},
 }
@@ -294,8 +295,12 @@ class TestInComfyUI:
             opaque = cutout[..., 3] == 255
             assert np.abs(result[opaque].astype(int) - picture[opaque]).max() <= 1
         clear = cutout[..., 3] == 0
-        assert flat[clear].min() >= 254
+        shadow = clear & (flat.min(axis=2) < 250)
+        assert 0.01 < shadow.mean() < 0.5
+        assert np.ptp(flat[shadow], axis=1).max() <= 1 and flat[shadow].min() > 140
+        assert flat[clear & ~shadow].min() >= 250
         # the picture, blurred: alike, but not the same
+        clear &= ~shadow
         error = np.abs(placed[clear].astype(int) - picture[clear])
         assert 0 < error.mean() < 20
 

@@ -32,6 +32,11 @@ def cutouts(boxes=BOXES, seed=0):
     return result
 
 
+def seen(image):
+    """The image without the colours of what is not seen."""
+    return image * (image[..., 3:] >= 1 / 255)
+
+
 def rectangle(box):
     return dict(zip(("x", "y", "width", "height"), box, strict=True))
 
@@ -41,10 +46,10 @@ def test_one_box_for_a_batch():
     image, mask, box, placement = FRAME.execute(source, margin=3, margin_unit="px")
     assert box == rectangle((10, 5, 42, 50)) and len(placement) == 1
     assert image.shape == (2, 56, 48, 4) and mask.shape == (2, 56, 48)
-    assert torch.equal(image[:, 3:-3, 3:-3], source[:, 5:55, 10:52])
+    assert torch.equal(seen(image)[:, 3:-3, 3:-3], source[:, 5:55, 10:52])
     assert torch.equal(mask, image[..., 3])
     x, y, width, height = box.values()  # as ComfyUI's Crop Image takes it
-    assert torch.equal(image[:, 3:-3, 3:-3], source[:, y : y + height, x : x + width])
+    assert torch.equal(seen(image)[:, 3:-3, 3:-3], source[:, y : y + height, x : x + width])
 
 
 def test_a_box_each_on_one_baseline():
@@ -74,7 +79,8 @@ def test_a_mask_says_what_of_an_rgb_image_is_the_subject():
     rgb = torch.rand((2, H, W, 3))
     image, mask, box, _ = FRAME.execute(rgb, margin=0, mask=source[..., 3])
     assert torch.equal(mask, source[:, 5:55, 10:52, 3])
-    assert image[mask == 0].abs().max() == 0
+    # nothing of the picture's own
+    assert (image[mask == 0][:, :3] != rgb[:, 5:55, 10:52][mask == 0]).all()
     assert torch.equal(image[mask > 0][:, :3], rgb[:, 5:55, 10:52][mask > 0])
     assert FRAME.execute(source, margin=0, mask=source[..., 3])[2] == box
     with pytest.raises(ImageError, match="no alpha and no mask is connected"):
@@ -94,8 +100,21 @@ def test_a_product_on_white():
     assert image.shape == (1, 200, 200, 3) and mask.shape == (1, 200, 200)
     assert torch.equal(image[0, 0, 0], torch.ones(3))
     assert (mask > 0.25).any(1).sum() == pytest.approx(170, abs=2)  # 85 %
-    with pytest.raises(OptionError, match="half-transparent; use an opaque one"):
-        FRAME.execute(cutouts(), background="colour", background_colour="#ffffff80")
+
+
+def test_a_half_transparent_colour_gives_rgba():
+    source = cutouts()
+    image, mask, *_ = FRAME.execute(source, background="colour", background_colour="#ffffff80")
+    plain, *_ = FRAME.execute(source)
+    assert image.shape[-1] == 4
+    torch.testing.assert_close(mask, plain[..., 3])
+    clear = mask == 0
+    assert (image[clear] == torch.tensor([1.0, 1, 1, 128 / 255])).all()
+    behind = 128 / 255 * (1 - plain[..., 3:])
+    torch.testing.assert_close(image[..., 3:], plain[..., 3:] + behind)
+    torch.testing.assert_close(
+        image[..., :3] * image[..., 3:], plain[..., :3] * plain[..., 3:] + behind
+    )
 
 
 def test_the_node_frames_as_python_does():
@@ -175,7 +194,7 @@ def test_put_back_is_what_it_was(batch, margin):
     source = cutouts()
     image, _, _, placement = FRAME.execute(source, margin=margin, margin_unit="px", batch=batch)
     back, mask = BACK.execute(image, placement)
-    assert torch.equal(back, source) and torch.equal(mask, source[..., 3])
+    assert torch.equal(seen(back), source) and torch.equal(mask, source[..., 3])
 
 
 def test_put_back_an_edited_picture_without_alpha():

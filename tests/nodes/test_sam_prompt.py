@@ -170,6 +170,7 @@ def test_all_is_joined():
     ("inputs", "message"),
     [
         ({"points": "here"}, r"^points is not valid JSON \(.*: 'here'. Write it like"),
+        ({"points": np.zeros(3)}, r"^points is array\(.*It must be a list of points"),
         ({"points": "7"}, "^points is 7. It must be a list of points and rectangles"),
         ({"points": "[7]"}, "^Entry 1 of points is 7. It must be an object"),
         (

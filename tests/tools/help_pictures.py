@@ -25,7 +25,8 @@ DETAIL = (620, 100, 860, 340)  # hairs of the sample picture
 
 
 def run(node: str, **inputs: Any) -> tuple[Any, ...]:
-    return NODE_CLASS_MAPPINGS[node]().execute(**inputs)
+    answer = NODE_CLASS_MAPPINGS[node]().execute(**inputs)
+    return answer["result"] if isinstance(answer, dict) else answer
 
 
 def to_picture(tensor: torch.Tensor) -> Image.Image:
@@ -67,7 +68,7 @@ def draw_marks(
 def make() -> Mapping[str, list[torch.Tensor]]:
     """Return the tiles of every page, in reading order."""
     photo = torch.from_numpy(np.asarray(Image.open(SAMPLE), np.float32) / 255)[None]
-    (session,) = run("RemBGSession", model="backdrop", providers="Auto")
+    (session,) = run("RemBGSession", model="backdrop", device="Auto")
     measured = {"tolerance": 0.0, "soft_edge": 0.0, "keep_shadow": False}
     measured |= {"holes": True, "strict": False}
     changes = ({}, {"soft_edge": 2.0}, {"tolerance": 35.0})
@@ -88,6 +89,7 @@ def make() -> Mapping[str, list[torch.Tensor]]:
     painted = crop.clone()
     painted[..., :3] = painted[..., [2, 0, 1]] * (crop[..., 3:] > 0)
     back, _ = run("RemBGPutBack", image=painted, placement=placement)
+    sky, sticker = draw_sky(photo.shape[1]), {"outline": 16, "shadow": 0.5}
     return {
         "RemBGSession": [photo, cutout],
         "RemBGBackdropSession": [photo, *(cut(photo, each) for each in plain)],
@@ -96,16 +98,16 @@ def make() -> Mapping[str, list[torch.Tensor]]:
         "RemBGAlphaMatting": [binary, trimap, matte, hair],
         "RemBGApplyBackground": [
             cutout,
-            *run(apply, image=cutout, colour="#f4e3c1"),
-            *run(apply, image=cutout, background=draw_sky(photo.shape[1])),
-            *run(apply, image=photo, mask=mask, colour="#ffffffb0"),
+            run(apply, image=cutout, background_colour="#f4e3c1", shadow=0.5)[0],
+            run(apply, image=cutout, background_image=sky, scale=0.7, move_y=12.0)[0],
+            run(apply, image=cutout, background_colour="#9fc7e8", scale=0.8, **sticker)[0],
         ],
         "RemBGFrameSubject": [cutout, crop, product, standing],
         "RemBGSAMPrompt": [
             draw_marks(photo, [((512, 400), 1), ((552, 820), 0)], None),
             draw_marks(photo, [], (235, 145, 795, 715)),
         ],
-        "RemBGPutBack": [photo, crop, painted, *run(apply, image=back, background=photo)],
+        "RemBGPutBack": [photo, crop, painted, run(apply, image=back, background_image=photo)[0]],
     }
 
 

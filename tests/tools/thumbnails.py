@@ -14,7 +14,7 @@ import numpy as np
 from demo import SAMPLE, checkerboard
 from PIL import Image, ImageDraw, ImageFilter
 
-from rembg_sessions.core import new_session, remove
+from rembg_sessions.core import Composition, compose, new_session, remove
 
 FOLDER = Path(__file__).resolve().parents[2] / "example_workflows"
 SIDE = 400  # pixels
@@ -32,7 +32,7 @@ def main() -> None:
     pictures = {
         "Remove a background": on_checkerboard(cutout),
         "Product on a colour and on a picture": halves(
-            over(cutout, Image.new("RGB", cutout.size, "white")), over(cutout, sunset())
+            *(compose(cutout, behind, Composition(shadow=0.4)) for behind in ("white", sunset()))
         ),
         "Portrait with alpha matting": matted(Image.open(SAMPLE).convert("RGB"), whole),
         "Frames to an RGBA sequence": film(photo, session),

@@ -38,7 +38,7 @@ const OWN_FILE = /^(.+\.onnx): (.+)$/i; // as nodes/models.py lists them
 
 /** The row of a model, by a name or a "name: label" choice; undefined until the list is here. */
 export function findModel(choice) {
-  const own = OWN_FILE.exec(choice);
+  const own = String(choice).match(OWN_FILE);
   return own ? { name: own[1], kind: own[2] } : rows.get(key(choice));
 }
 

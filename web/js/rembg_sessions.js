@@ -12,7 +12,7 @@ import { tell } from "./toasts.js";
 const FALLBACK_EVENT = "rembg-sessions.fallback"; // as in nodes/host.py
 const COLOUR_INPUTS = {
   RemBGRemove: "background_colour",
-  RemBGApplyBackground: "colour",
+  RemBGApplyBackground: "background_colour",
   RemBGFrameSubject: "background_colour",
 };
 const WITH_INFO = [
