@@ -19,6 +19,8 @@ _BRIGHTNESS = 0.3, 1.02
 # level of noise in a pixel (which falls with the side of a block), and one for each level of the
 # backdrop's mean brightness.
 _SLOPE = 1, 1.5, 0.035
+_STEEPEST, _BEND = 3, 0.5
+_ROUNDS, _CLEAR, _MOST_TINT = 3, 0.03, 0.2
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
 # of the same hue as the backdrop: a shadow fades out.
 _EVEN = 0.25
@@ -54,21 +56,37 @@ def extend_into_shadows(
     power = product(bright, bright)
     brightness: Floats = np.divide(product(mean, bright), np.maximum(power, 1))
     explained: Floats = brightness * bright
+    dark = np.clip(1 - brightness, 0, 1)
     rest = mean - explained
-    off_hue = np.sqrt(product(rest, rest))
     constant, per_noise, per_level = _SLOPE
     slope = constant + per_noise * noise / block + per_level * float(bright.mean())
     darkest, brightest = _BRIGHTNESS
-    slow = (brightness > darkest) & (brightness < brightest)
-    slow &= (off_hue < limit) & (_steepness(mean) < slope)
-    # opening: parts that are joined by a block or two only are not one shadow
-    slow |= known
-    slow &= dilate(~dilate(~slow))
-    regions = Regions(slow | known)
-    shaded = known | regions.paint(regions.sums(known) > 0)
-    shaded &= ~_evenly_dark(shaded & ~known, 1 - brightness)
+    steep, bend = _steepness(mean), _bend(mean)
+    smooth = (brightness > darkest) & (brightness < brightest)
+    smooth &= (steep < slope) | (steep < _STEEPEST * slope) & (
+        bend < _BEND * slope + 1.1 * noise / block
+    )
+    shaded = known
+    for _ in range(_ROUNDS):
+        tint = _tint(rest, bright * dark, shaded & (dark > _CLEAR))
+        off = rest - tint * bright * dark
+        slow = smooth & (np.sqrt(product(off, off)) < limit)
+        # opening: parts that are joined by a block or two only are not one shadow
+        slow |= known
+        slow &= dilate(~dilate(~slow))
+        regions = Regions(slow | known)
+        shaded = known | regions.paint(regions.sums(known) > 0)
+        shaded &= ~_evenly_dark(shaded & ~known, dark)
     height, width = background.shape
     return shaded.repeat(block, 0).repeat(block, 1)[:height, :width]
+
+
+def _tint(rest: Floats, dark: Floats, where: Mask) -> Floats:
+    if where.sum() < 40:
+        return np.zeros((3, 1, 1), np.float32)
+    power = (dark[:, where] ** 2).sum()
+    tint = (rest[:, where] * dark[:, where]).sum(1) / power * 3
+    return np.clip(tint, -_MOST_TINT, _MOST_TINT).astype(np.float32)[:, None, None]
 
 
 def _evenly_dark(candidates: Mask, darkness: Floats) -> Mask:
@@ -89,6 +107,15 @@ def _steepness(values: Floats) -> Floats:
     for part, step in parts:
         np.maximum(steps[part], step, out=steps[part])
     return steps
+
+
+def _bend(values: Floats) -> Floats:
+    bend = np.zeros(values.shape[1:], np.float32)
+    down = np.abs(values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]).max(0)
+    right = np.abs(values[..., 2:] - 2 * values[..., 1:-1] + values[..., :-2]).max(0)
+    np.maximum(bend[1:-1], down, out=bend[1:-1])
+    np.maximum(bend[:, 1:-1], right, out=bend[:, 1:-1])
+    return bend
 
 
 def shadow_opacity(colours: Floats, shadow_free: Floats) -> Floats:
