@@ -19,7 +19,7 @@ _BRIGHTNESS = 0.3, 1.02
 # level of noise in a pixel (which falls with the side of a block), and one for each level of the
 # backdrop's mean brightness.
 _SLOPE = 1, 1.5, 0.035
-_STEEPEST, _BEND = 3, 0.5
+_STEEPEST, _BEND = 5, 1.2
 _ROUNDS, _CLEAR, _MOST_TINT = 3, 0.03, 0.2
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
 # of the same hue as the backdrop: a shadow fades out.
