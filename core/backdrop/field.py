@@ -101,7 +101,7 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
     residual = Residual(image - shadow_free)
     near = residual.deviation < limit
     background = match_regions(near, residual, noise, holes=False)
-    known = extend_into_shadows(image, shadow_free, background, limit, noise)
+    known, doubt = extend_into_shadows(image, shadow_free, background, limit, noise)
     shaded = bool((known & ~background).any())
     if holes and shaded:
         # or else the shadows would be carried into holes
@@ -125,7 +125,7 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
         deviation=residual.deviation,
         limits=limits,
         noise=noise,
-        confidence=measure_confidence(background, residual.deviation / limits),
+        confidence=measure_confidence(background, residual.deviation / limits, doubt),
     )
 
 

@@ -19,8 +19,16 @@ _BRIGHTNESS = 0.3, 1.02
 # level of noise in a pixel (which falls with the side of a block), and one for each level of the
 # backdrop's mean brightness.
 _SLOPE = 1, 1.5, 0.035
-_STEEPEST, _BEND = 5, 1.2
-_ROUNDS, _CLEAR, _MOST_TINT = 3, 0.03, 0.2
+# Where the slope changes gently from block to block, a shadow may be so many times steeper. What is
+# gentle is a multiple of that slope, in each round that adds steeper parts, and a part for each
+# level of noise in a pixel.
+_STEEPER, _GENTLE, _GENTLE_NOISE = 6, (1.2, 3.0), 1.1
+# Darkness from which a block shows the tint, so many of which are needed, and the greatest tint:
+# the deviation from grey of what is missing, as a share of it.
+_TINTED, _ENOUGH, _GREATEST_TINT = 0.03, 40, 0.3
+# Blocks between a backdrop and what has its hue, on either side of a hard edge, at most; and the
+# share of such edges in the outline of a region, from which on it is a subject.
+_GAP, _HARD_SHARE = 2, (0.3, 0.17, 0.17)
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
 # of the same hue as the backdrop: a shadow fades out.
 _EVEN = 0.25
@@ -30,8 +38,12 @@ _FAINT = 0.03
 
 def extend_into_shadows(
     image: Floats, shadow_free: Floats, background: Mask, limit: float, noise: float
-) -> Mask:
+) -> tuple[Mask, float]:
     """Add the shadows that adjoin it to a backdrop.
+
+    First what is nowhere steep, then also what is steep but bends gently, as a contact shadow
+    does. Both may go on into a subject of the backdrop's hue, through a stretch where it is as
+    dark as its shadow. The hard edges that it has elsewhere tell.
 
     Parameters
     ----------
@@ -44,6 +56,13 @@ def extend_into_shadows(
     noise
         Of the backdrop, in levels.
 
+    Returns
+    -------
+    shaded
+        bool (H, W): the backdrop and its shadows.
+    doubt
+        0..1: share of the rest that may be shadow or subject.
+
     References
     ----------
     Brightness and chromaticity distortion: Horprasert, Harwood, Davis: A Statistical Approach
@@ -53,40 +72,67 @@ def extend_into_shadows(
     mean, bright = average(image, block), average(shadow_free, block)
     known = average(background.astype(np.float32), block) > _KNOWN
     # the share of the backdrop's colour that is nearest to the image's, and the rest
-    power = product(bright, bright)
-    brightness: Floats = np.divide(product(mean, bright), np.maximum(power, 1))
-    explained: Floats = brightness * bright
-    dark = np.clip(1 - brightness, 0, 1)
-    rest = mean - explained
+    brightness: Floats = np.divide(product(mean, bright), np.maximum(product(bright, bright), 1))
+    rest: Floats = mean - brightness * bright
+    missing: Floats = np.maximum(1 - brightness, 0) * bright
+    darkest, brightest = _BRIGHTNESS
+    possible = (brightness > darkest) & (brightness < brightest)
     constant, per_noise, per_level = _SLOPE
     slope = constant + per_noise * noise / block + per_level * float(bright.mean())
-    darkest, brightest = _BRIGHTNESS
-    steep, bend = _steepness(mean), _bend(mean)
-    smooth = (brightness > darkest) & (brightness < brightest)
-    smooth &= (steep < slope) | (steep < _STEEPEST * slope) & (
-        bend < _BEND * slope + 1.1 * noise / block
-    )
-    shaded = known
-    for _ in range(_ROUNDS):
-        tint = _tint(rest, bright * dark, shaded & (dark > _CLEAR))
-        off = rest - tint * bright * dark
-        slow = smooth & (np.sqrt(product(off, off)) < limit)
-        # opening: parts that are joined by a block or two only are not one shadow
-        slow |= known
-        slow &= dilate(~dilate(~slow))
-        regions = Regions(slow | known)
-        shaded = known | regions.paint(regions.sums(known) > 0)
-        shaded &= ~_evenly_dark(shaded & ~known, dark)
+    steepness = _steepness(mean)
+    bend = _bend(mean) - _GENTLE_NOISE * noise / block
+    slow = steepness < slope
+    shaded, subject, doubt = known, ~possible, 0.0
+    for gentle, hard_share in zip((0, *_GENTLE), _HARD_SHARE, strict=True):
+        if gentle:
+            slow = slow | (steepness < _STEEPER * slope) & (bend < gentle * slope)
+        tint = _tint(rest, missing, shaded & (1 - brightness > _TINTED)) if gentle else 0
+        off = rest - tint * missing
+        alike = possible & (product(off, off) < limit**2)
+        grown = _joined(known, alike & slow & ~subject, 1 - brightness)
+        if not grown.any():
+            break
+        sound, unsure = _sound(grown, known, alike, hard_share)
+        shaded = shaded | sound
+        subject |= grown & ~sound & ~shaded
+        # the last round is a try
+        if gentle < _GENTLE[-1]:
+            doubt = max(doubt, unsure)
     height, width = background.shape
-    return shaded.repeat(block, 0).repeat(block, 1)[:height, :width]
+    return shaded.repeat(block, 0).repeat(block, 1)[:height, :width], doubt
 
 
-def _tint(rest: Floats, dark: Floats, where: Mask) -> Floats:
-    if where.sum() < 40:
+def _joined(known: Mask, candidates: Mask, darkness: Floats) -> Mask:
+    """Return the candidates that adjoin the known backdrop and get darker from there."""
+    # opening: parts that are joined by a block or two only are not one shadow
+    slow = candidates | known
+    slow &= dilate(~dilate(~slow))
+    regions = Regions(slow | known)
+    grown = regions.paint(regions.sums(known) > 0) & ~known
+    return grown & ~_evenly_dark(grown, darkness)
+
+
+def _sound(grown: Mask, known: Mask, alike: Mask, hard_share: float) -> tuple[Mask, float]:
+    """Return what fades into the backdrop nearly everywhere, and the share of what does in part.
+
+    That is a share of all that is not backdrop.
+    """
+    around = Regions(dilate(grown, _GAP))
+    hard = around.sums(alike & ~grown & ~known & dilate(known, _GAP))
+    soft = around.sums(grown & dilate(known))
+    fading = soft / np.maximum(hard + soft, 1)
+    is_sound = fading > 1 - hard_share
+    in_part = float((around.sums(grown) * fading)[~is_sound].sum())
+    return grown & around.paint(is_sound), in_part / max(int((~known).sum()), 1)
+
+
+def _tint(rest: Floats, missing: Floats, where: Mask) -> Floats:
+    """Return the mean of ``rest`` as a share of the light that is missing, (3, 1, 1)."""
+    if where.sum() < _ENOUGH:
         return np.zeros((3, 1, 1), np.float32)
-    power = (dark[:, where] ** 2).sum()
-    tint = (rest[:, where] * dark[:, where]).sum(1) / power * 3
-    return np.clip(tint, -_MOST_TINT, _MOST_TINT).astype(np.float32)[:, None, None]
+    dark = missing[:, where]
+    tint = (rest[:, where] * dark).sum(1) / (dark**2).sum(1)
+    return np.clip(tint, -_GREATEST_TINT, _GREATEST_TINT)[:, None, None]
 
 
 def _evenly_dark(candidates: Mask, darkness: Floats) -> Mask:
@@ -110,11 +156,12 @@ def _steepness(values: Floats) -> Floats:
 
 
 def _bend(values: Floats) -> Floats:
+    """Return the greatest change of slope, of the rows and the columns in any channel: (H, W)."""
     bend = np.zeros(values.shape[1:], np.float32)
-    down = np.abs(values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]).max(0)
-    right = np.abs(values[..., 2:] - 2 * values[..., 1:-1] + values[..., :-2]).max(0)
-    np.maximum(bend[1:-1], down, out=bend[1:-1])
-    np.maximum(bend[:, 1:-1], right, out=bend[:, 1:-1])
+    for way in (values, values.swapaxes(1, 2)):
+        change = np.abs(way[:, 2:] - 2 * way[:, 1:-1] + way[:, :-2]).max(0)
+        inner = (bend if way is values else bend.T)[1:-1]
+        np.maximum(inner, change, out=inner)
     return bend
 
 
