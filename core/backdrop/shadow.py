@@ -93,6 +93,8 @@ def extend_into_shadows(
         if not grown.any():
             break
         sound, unsure = _sound(grown, known, alike, hard_share)
+        if gentle:
+            sound = _darker(sound & ~shaded, shaded & ~known, 1 - brightness)
         shaded = shaded | sound
         subject |= grown & ~sound & ~shaded
         # the last round is a try
@@ -118,12 +120,25 @@ def _sound(grown: Mask, known: Mask, alike: Mask, hard_share: float) -> tuple[Ma
     That is a share of all that is not backdrop.
     """
     around = Regions(dilate(grown, _GAP))
+    adjoining = dilate(known)
     hard = around.sums(alike & ~grown & ~known & dilate(known, _GAP))
-    soft = around.sums(grown & dilate(known))
+    soft = around.sums(grown & adjoining)
+    inner = around.sums(grown & ~adjoining)
     fading = soft / np.maximum(hard + soft, 1)
-    is_sound = fading > 1 - hard_share
-    in_part = float((around.sums(grown) * fading)[~is_sound].sum())
+    # what only lines the backdrop is its noise
+    is_sound = (fading > 1 - hard_share) | (inner < soft)
+    in_part = float((inner * fading)[~is_sound].sum())
     return grown & around.paint(is_sound), in_part / max(int((~known).sum()), 1)
+
+
+def _darker(added: Mask, around: Mask, darkness: Floats) -> Mask:
+    """Return the parts that are darker than the shadow around them."""
+    regions = Regions(dilate(added))
+    inner, outer = (
+        regions.sums(part * darkness) / np.maximum(regions.sums(part), 1)
+        for part in (added, around & ~added)
+    )
+    return added & regions.paint(inner > outer)
 
 
 def _tint(rest: Floats, missing: Floats, where: Mask) -> Floats:
