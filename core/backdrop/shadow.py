@@ -29,6 +29,8 @@ _TINTED, _ENOUGH, _GREATEST_TINT = 0.03, 40, 0.3
 # Blocks between a backdrop and what has its hue, on either side of a hard edge, at most; and the
 # share of such edges in the outline of a region, from which on it is a subject.
 _GAP, _HARD_SHARE = 2, (0.3, 0.17, 0.17)
+# Share of a shadow that may be added to it wherever it lies.
+_SMALL = 0.05
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
 # of the same hue as the backdrop: a shadow fades out.
 _EVEN = 0.25
@@ -138,7 +140,8 @@ def _darker(added: Mask, around: Mask, darkness: Floats) -> Mask:
         regions.sums(part * darkness) / np.maximum(regions.sums(part), 1)
         for part in (added, around & ~added)
     )
-    return added & regions.paint(inner > outer)
+    is_small = regions.sums(added) < _SMALL * around.sum()
+    return added & regions.paint((inner > outer) | is_small)
 
 
 def _tint(rest: Floats, missing: Floats, where: Mask) -> Floats:
