@@ -20,12 +20,14 @@ _OUTLINE_LENGTH = 3.2, -1.2
 # Loss of the factor for each share of the rim that is lost, and how many times the limit a pixel
 # of the rim must deviate not to be lost.
 _LOSS_COST, _LOST_BELOW = 1.5, 2
+# Share of what is not plain backdrop that may be shadow or subject.
+_DOUBT = 0.25, -0.15
 # Share of backdrop, within the rows and columns that are not all backdrop, below which the
 # backdrop is only bars around an image.
 _BARS = 0.015
 
 
-def measure_confidence(background: Mask, deviation: Floats) -> float:
+def measure_confidence(background: Mask, deviation: Floats, doubt: float = 0.0) -> float:
     """Measure how far an image has a plain backdrop and a subject that differs, 0..1.
 
     Low where the backdrop holds little of the border, alternates with something else many times
@@ -38,6 +40,8 @@ def measure_confidence(background: Mask, deviation: Floats) -> float:
         bool (H, W).
     deviation
         float32 (H, W): distance from the backdrop's colour, as a multiple of the limit.
+    doubt
+        0..1: share of what is not plain backdrop that may be shadow or subject.
     """
     if background.all() or _is_between_bars(background):
         return 0.0
@@ -54,6 +58,7 @@ def measure_confidence(background: Mask, deviation: Floats) -> float:
         * _ramp(float(interruptions), *_INTERRUPTIONS)
         * _ramp(float(length), *_OUTLINE_LENGTH)
         * max(1 - _LOSS_COST * lost, 0.0)
+        * _ramp(doubt, *_DOUBT)
     )
 
 

@@ -99,8 +99,13 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
     limit = tolerance or noise_limit(noise)
     shadow_free = model.on_grid(y, x)
     residual = Residual(image - shadow_free)
-    background = match_regions(residual.deviation < limit, residual, noise, holes=False)
-    known = extend_into_shadows(image, shadow_free, background, limit, noise)
+    near = residual.deviation < limit
+    background = match_regions(near, residual, noise, holes=False)
+    known, doubt = extend_into_shadows(image, shadow_free, background, limit, noise)
+    shaded = bool((known & ~background).any())
+    if holes and shaded:
+        # or else the shadows would be carried into holes
+        known |= match_regions(near, residual, noise, holes=True)
     # a polynomial is too stiff: what it leaves of known backdrop is added smoothly
     uneven = residual.values
     for last in (False, True):
@@ -108,7 +113,7 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
         residual = Residual(uneven - smooth(uneven * weight, weight))
         limits: Floats = np.maximum(limit, _RINGING * strongest(residual.deviation))
         near = residual.deviation < limits
-        background = match_regions(near, residual, noise, holes=holes and last)
+        background = match_regions(near, residual, noise, holes=holes and (last or shaded))
         known = ~dilate(~background)
         if not known.any():
             known = background
@@ -120,7 +125,7 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
         deviation=residual.deviation,
         limits=limits,
         noise=noise,
-        confidence=measure_confidence(background, residual.deviation / limits),
+        confidence=measure_confidence(background, residual.deviation / limits, doubt),
     )
 
 

@@ -19,6 +19,18 @@ _BRIGHTNESS = 0.3, 1.02
 # level of noise in a pixel (which falls with the side of a block), and one for each level of the
 # backdrop's mean brightness.
 _SLOPE = 1, 1.5, 0.035
+# Where the slope changes gently from block to block, a shadow may be so many times steeper. What is
+# gentle is a multiple of that slope, in each round that adds steeper parts, and a part for each
+# level of noise in a pixel.
+_STEEPER, _GENTLE, _GENTLE_NOISE = 6, (1.2, 3.0), 1.1
+# Darkness from which a block shows the tint, so many of which are needed, and the greatest tint:
+# the deviation from grey of what is missing, as a share of it.
+_TINTED, _ENOUGH, _GREATEST_TINT = 0.03, 40, 0.3
+# Blocks between a backdrop and what has its hue, on either side of a hard edge, at most; and the
+# share of such edges in the outline of a region, from which on it is a subject.
+_GAP, _HARD_SHARE = 2, (0.3, 0.17, 0.17)
+# Share of a shadow that may be added to it wherever it lies.
+_SMALL = 0.05
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
 # of the same hue as the backdrop: a shadow fades out.
 _EVEN = 0.25
@@ -28,8 +40,12 @@ _FAINT = 0.03
 
 def extend_into_shadows(
     image: Floats, shadow_free: Floats, background: Mask, limit: float, noise: float
-) -> Mask:
+) -> tuple[Mask, float]:
     """Add the shadows that adjoin it to a backdrop.
+
+    First what is nowhere steep, then also what is steep but bends gently, as a contact shadow
+    does. Both may go on into a subject of the backdrop's hue, through a stretch where it is as
+    dark as its shadow. The hard edges that it has elsewhere tell.
 
     Parameters
     ----------
@@ -42,6 +58,13 @@ def extend_into_shadows(
     noise
         Of the backdrop, in levels.
 
+    Returns
+    -------
+    shaded
+        bool (H, W): the backdrop and its shadows.
+    doubt
+        0..1: share of the rest that may be shadow or subject.
+
     References
     ----------
     Brightness and chromaticity distortion: Horprasert, Harwood, Davis: A Statistical Approach
@@ -51,24 +74,83 @@ def extend_into_shadows(
     mean, bright = average(image, block), average(shadow_free, block)
     known = average(background.astype(np.float32), block) > _KNOWN
     # the share of the backdrop's colour that is nearest to the image's, and the rest
-    power = product(bright, bright)
-    brightness: Floats = np.divide(product(mean, bright), np.maximum(power, 1))
-    explained: Floats = brightness * bright
-    rest = mean - explained
-    off_hue = np.sqrt(product(rest, rest))
+    brightness: Floats = np.divide(product(mean, bright), np.maximum(product(bright, bright), 1))
+    rest: Floats = mean - brightness * bright
+    missing: Floats = np.maximum(1 - brightness, 0) * bright
+    darkest, brightest = _BRIGHTNESS
+    possible = (brightness > darkest) & (brightness < brightest)
     constant, per_noise, per_level = _SLOPE
     slope = constant + per_noise * noise / block + per_level * float(bright.mean())
-    darkest, brightest = _BRIGHTNESS
-    slow = (brightness > darkest) & (brightness < brightest)
-    slow &= (off_hue < limit) & (_steepness(mean) < slope)
+    steepness = _steepness(mean)
+    bend = _bend(mean) - _GENTLE_NOISE * noise / block
+    slow = steepness < slope
+    shaded, subject, doubt = known, ~possible, 0.0
+    for gentle, hard_share in zip((0, *_GENTLE), _HARD_SHARE, strict=True):
+        if gentle:
+            slow = slow | (steepness < _STEEPER * slope) & (bend < gentle * slope)
+        tint = _tint(rest, missing, shaded & (1 - brightness > _TINTED)) if gentle else 0
+        off = rest - tint * missing
+        alike = possible & (product(off, off) < limit**2)
+        grown = _joined(known, alike & slow & ~subject, 1 - brightness)
+        if not grown.any():
+            break
+        sound, unsure = _sound(grown, known, alike, hard_share)
+        if gentle:
+            sound = _darker(sound & ~shaded, shaded & ~known, 1 - brightness)
+        shaded = shaded | sound
+        subject |= grown & ~sound & ~shaded
+        # the last round is a try
+        if gentle < _GENTLE[-1]:
+            doubt = max(doubt, unsure)
+    height, width = background.shape
+    return shaded.repeat(block, 0).repeat(block, 1)[:height, :width], doubt
+
+
+def _joined(known: Mask, candidates: Mask, darkness: Floats) -> Mask:
+    """Return the candidates that adjoin the known backdrop and get darker from there."""
     # opening: parts that are joined by a block or two only are not one shadow
-    slow |= known
+    slow = candidates | known
     slow &= dilate(~dilate(~slow))
     regions = Regions(slow | known)
-    shaded = known | regions.paint(regions.sums(known) > 0)
-    shaded &= ~_evenly_dark(shaded & ~known, 1 - brightness)
-    height, width = background.shape
-    return shaded.repeat(block, 0).repeat(block, 1)[:height, :width]
+    grown = regions.paint(regions.sums(known) > 0) & ~known
+    return grown & ~_evenly_dark(grown, darkness)
+
+
+def _sound(grown: Mask, known: Mask, alike: Mask, hard_share: float) -> tuple[Mask, float]:
+    """Return what fades into the backdrop nearly everywhere, and the share of what does in part.
+
+    That is a share of all that is not backdrop.
+    """
+    around = Regions(dilate(grown, _GAP))
+    adjoining = dilate(known)
+    hard = around.sums(alike & ~grown & ~known & dilate(known, _GAP))
+    soft = around.sums(grown & adjoining)
+    inner = around.sums(grown & ~adjoining)
+    fading = soft / np.maximum(hard + soft, 1)
+    # what only lines the backdrop is its noise
+    is_sound = (fading > 1 - hard_share) | (inner < soft)
+    in_part = float((inner * fading)[~is_sound].sum())
+    return grown & around.paint(is_sound), in_part / max(int((~known).sum()), 1)
+
+
+def _darker(added: Mask, around: Mask, darkness: Floats) -> Mask:
+    """Return the parts that are darker than the shadow around them."""
+    regions = Regions(dilate(added))
+    inner, outer = (
+        regions.sums(part * darkness) / np.maximum(regions.sums(part), 1)
+        for part in (added, around & ~added)
+    )
+    is_small = regions.sums(added) < _SMALL * around.sum()
+    return added & regions.paint((inner > outer) | is_small)
+
+
+def _tint(rest: Floats, missing: Floats, where: Mask) -> Floats:
+    """Return the mean of ``rest`` as a share of the light that is missing, (3, 1, 1)."""
+    if where.sum() < _ENOUGH:
+        return np.zeros((3, 1, 1), np.float32)
+    dark = missing[:, where]
+    tint = (rest[:, where] * dark).sum(1) / (dark**2).sum(1)
+    return np.clip(tint, -_GREATEST_TINT, _GREATEST_TINT)[:, None, None]
 
 
 def _evenly_dark(candidates: Mask, darkness: Floats) -> Mask:
@@ -89,6 +171,16 @@ def _steepness(values: Floats) -> Floats:
     for part, step in parts:
         np.maximum(steps[part], step, out=steps[part])
     return steps
+
+
+def _bend(values: Floats) -> Floats:
+    """Return the greatest change of slope, of the rows and the columns in any channel: (H, W)."""
+    bend = np.zeros(values.shape[1:], np.float32)
+    for way in (values, values.swapaxes(1, 2)):
+        change = np.abs(way[:, 2:] - 2 * way[:, 1:-1] + way[:, :-2]).max(0)
+        inner = (bend if way is values else bend.T)[1:-1]
+        np.maximum(inner, change, out=inner)
+    return bend
 
 
 def shadow_opacity(colours: Floats, shadow_free: Floats) -> Floats:
