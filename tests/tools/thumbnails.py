@@ -14,9 +14,10 @@ import numpy as np
 from demo import SAMPLE, checkerboard
 from PIL import Image, ImageDraw, ImageFilter
 
-from rembg_sessions.core import Composition, compose, new_session, remove
+from rembg_sessions.core import Composition, Framing, compose, new_session, remove
 
 FOLDER = Path(__file__).resolve().parents[2] / "example_workflows"
+EXAMPLES = FOLDER.parent / "web" / "examples"
 SIDE = 400  # pixels
 LINE = 3  # white, between two pictures
 MATTING_BAND = 40
@@ -36,6 +37,12 @@ def main() -> None:
         ),
         "Portrait with alpha matting": matted(Image.open(SAMPLE).convert("RGB"), whole),
         "Frames to an RGBA sequence": film(photo, session),
+        "Hints painted by hand": hinted(Image.open(EXAMPLES / "rembg_sessions_fur.jpg")),
+        "Subject cropped and centred": centred(
+            Image.open(EXAMPLES / "rembg_sessions_product.jpg"), session
+        ),
+        "Video to WebM with transparency": with_sign(on_checkerboard(cutout)),
+        "Video over a moving background": with_sign(over(cutout, sunset())),
         "Pick an object with SAM points": picked(photo, cutout),
         "Plain backdrop without a download": halves(photo, on_checkerboard(cutout)),
         "Session shared with ComfyUI nodes": halves(
@@ -97,6 +104,38 @@ def matted(photo: Image.Image, cutout: Image.Image) -> Image.Image:
     )
     ground = Image.new("RGB", photo.size, (250, 240, 215))
     return halves(over(hard, ground), over(soft, ground))
+
+
+def hinted(photo: Image.Image) -> Image.Image:
+    """Show strokes along the fur of an animal, as the mask editor shows them."""
+    side = photo.height
+    left = (photo.width - side) // 2 + 10
+    picture = photo.crop((left, 0, left + side, side)).resize((SIDE, SIDE))
+    strokes = Image.new("L", picture.size)
+    draw = ImageDraw.Draw(strokes)
+    outline = [(112, 330), (106, 250), (140, 170), (165, 100), (222, 66), (282, 92)]
+    outline += [(318, 165), (358, 245), (362, 330)]
+    draw.line(outline, fill=170, width=38, joint="curve")
+    for x, y in outline:
+        draw.ellipse((x - 19, y - 19, x + 19, y + 19), fill=170)
+    picture.paste("white", mask=strokes.filter(ImageFilter.GaussianBlur(2)))
+    return picture
+
+
+def centred(photo: Image.Image, session: object) -> Image.Image:
+    """Show a product on white, in the middle."""
+    framing = Framing(width=SIDE, height=SIDE, margin=7.5, enlarge=True)
+    return remove(
+        photo, session=session, edge_colours="estimated", crop=framing, bgcolor="white"
+    ).convert("RGB")
+
+
+def with_sign(picture: Image.Image) -> Image.Image:
+    """Show that it moves."""
+    draw = ImageDraw.Draw(picture, "RGBA")
+    draw.ellipse((20, 316, 84, 380), fill=(0, 0, 0, 150))
+    draw.polygon([(42, 330), (42, 366), (70, 348)], fill="white")
+    return picture
 
 
 def film(photo: Image.Image, session: object) -> Image.Image:

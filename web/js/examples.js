@@ -1,10 +1,11 @@
-// Brings the pictures of the pack's templates into ComfyUI's input folder, when a template that
+// Brings the pictures and clips of the pack's templates into ComfyUI's input folder, when a template that
 // shows one is opened: templates can name pictures, but not bring them.
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-const EXAMPLE = /^rembg_sessions_(person|fur|product|backdrop)\.jpg$/;
+const EXAMPLE = /^rembg_sessions_(?:(?:person|fur|product|backdrop)\.jpg|(?:clip|dusk)\.mp4)$/;
+const INPUTS = { LoadImage: "image", LoadVideo: "file" };
 
 const brought = new Map(); // by name: the picture on its way
 
@@ -12,7 +13,7 @@ async function bring(name) {
   const answer = await fetch(new URL(`../examples/${name}`, import.meta.url));
   if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
   const body = new FormData();
-  body.append("image", new File([await answer.blob()], name, { type: "image/jpeg" }));
+  body.append("image", new File([await answer.blob()], name));
   body.append("overwrite", "true");
   const stored = await api.fetchApi("/upload/image", { method: "POST", body });
   if (!stored.ok) throw new Error(`${name}: ${stored.status}`);
@@ -22,7 +23,8 @@ app.registerExtension({
   name: "rembg-sessions.examples",
 
   async loadedGraphNode(node) {
-    const widget = node.comfyClass === "LoadImage" && node.widgets?.find((w) => w.name === "image");
+    const input = INPUTS[node.comfyClass];
+    const widget = node.widgets?.find((each) => each.name === input);
     const name = widget?.value;
     const listed = widget?.options?.values;
     if (!EXAMPLE.test(name) || !Array.isArray(listed) || listed.includes(name)) return;
