@@ -162,8 +162,7 @@ def _hold(
 def _mix(found: Alpha, before: Alpha, held: NDArray[np.bool_], size_hw: tuple[int, int]) -> Alpha:
     """Return alpha of the last frame where a part is held, with a soft transition."""
     share = resized(held.astype(np.float32), size_hw)
-    mixed: Alpha = found + share * (before - found)
-    return mixed
+    return np.add(found, share * (before - found), dtype=np.float32)
 
 
 def _shrunk(alpha: Alpha, size_hw: tuple[int, int]) -> Alpha:
