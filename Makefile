@@ -3,8 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The small CPU build: 24 MB instead of 255 MB. A real installation takes requirements.txt.
-RUNTIME := numpy pillow pymatting "huggingface-hub>=0.28" psutil onnxruntime
 
 .PHONY: demo test lint bench clean
 
@@ -27,8 +25,7 @@ lint: $(VENV)/test
 
 $(VENV)/runtime: pyproject.toml Makefile
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --editable ".[cpu]"
 	touch $@
 
 $(VENV)/test: $(VENV)/runtime tests/requirements.txt

@@ -7,6 +7,10 @@ ComfyUI's dialog or in the shell: it names the value, what is allowed, and the n
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
 
 class RembgSessionsError(Exception):
     """Base of every error the pack raises on purpose."""
@@ -44,6 +48,10 @@ class WeightsError(RembgSessionsError, OSError):
     """Weights that are missing, damaged or could not be downloaded."""
 
 
+class DownloadError(WeightsError):
+    """Weights that no source gave."""
+
+
 class OfflineError(WeightsError):
     """A download was needed but downloads are switched off."""
 
@@ -70,3 +78,31 @@ class NotEnoughMemoryError(RembgSessionsError, MemoryError):
 
 class RuntimeMissingError(RembgSessionsError, ImportError):
     """onnxruntime is not installed or does not import."""
+
+
+class PackageMissingError(RembgSessionsError, ImportError):
+    """A package that only some of the work needs is not installed."""
+
+
+@contextmanager
+def needed(package: str, what: str) -> Generator[None]:
+    """Import meanwhile from a package that may not be installed.
+
+    Parameters
+    ----------
+    package
+        Its name for pip.
+    what
+        Which of the pack's abilities needs it.
+
+    Raises
+    ------
+    PackageMissingError
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PackageMissingError(
+            f"{what} needs the package {package}, which is not installed ({error}). Install it "
+            f"with pip for {sys.executable or 'this Python'}, and start again."
+        ) from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.registry.lookup import get_model
+from ..core.session.factory import DEFAULT_MODEL
 from .batch import FRAMES
-from .models import DETAILS, SMALL_MODEL, choices
+from .models import DETAILS, choices
 from .preview import STYLES
 
 SESSION_SOCKET = "REMBG_SESSION,BACKGROUND_REMOVAL"
@@ -137,7 +138,7 @@ def model_input() -> tuple[list[str], dict[str, Any]]:
     return (
         choices(),
         {
-            "default": get_model(SMALL_MODEL).choice,
+            "default": get_model(DEFAULT_MODEL).choice,
             "tooltip": "The network. birefnet models have the finest edges and want a GPU; u2net "
             "and isnet are quick on a CPU; sam takes a prompt; backdrop needs no download, and a "
             "plain backdrop. Your own .onnx files in models/rembg are listed, too.",

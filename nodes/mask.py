@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..core.checks import flag, one_of
 from ..core.layers import Refinement, refine_layer
+from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
 from .batch import FRAMES, ask_each
 from .cutout import limit
@@ -32,7 +33,7 @@ from .inputs import (
     model_input,
     preview_input,
 )
-from .models import DETAILS, SMALL_MODEL, open_handle, stamp
+from .models import DETAILS, open_handle, stamp
 from .preview import MOST, STYLES, draw
 
 
@@ -78,7 +79,7 @@ class RemBGMask:
         return True  # naming it lifts the combo check; execute() says what is wrong
 
     @classmethod
-    def IS_CHANGED(cls, model: str | None = SMALL_MODEL, **_: Any) -> str:
+    def IS_CHANGED(cls, model: str | None = DEFAULT_MODEL, **_: Any) -> str:
         return stamp(model)
 
     def execute(
@@ -86,7 +87,7 @@ class RemBGMask:
         image: torch.Tensor,
         session: Any = None,
         sam_prompt: str = "",
-        model: str = SMALL_MODEL,
+        model: str = DEFAULT_MODEL,
         grow: int = 0,
         feather: float = 0.0,
         preview: str = "mask",

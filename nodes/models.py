@@ -11,11 +11,10 @@ from ..core.registry.models import MODELS
 from ..core.session.factory import get_session
 from ..core.session.own import OWN_MODELS, UNKNOWN, own_kind, says_its_kind
 from ..core.text import short
-from ..core.weights.store import custom_path, find
+from ..core.weights.own import custom_path
+from ..core.weights.store import find
 from . import host
 from .handle import SessionHandle
-
-SMALL_MODEL = "u2netp"
 
 # What most people look for comes first.
 _FIRST = (
@@ -142,11 +141,13 @@ def open_handle(
         Any of the core's errors.
     """
     name, file = model_of(model)
+    folders = host.model_folders()
     session = get_session(
         name,
         providers=device,
-        model_path=file,
-        folders=host.model_folders(),
+        # a name from a workflow: in ComfyUI's model folders, and nowhere else
+        model_path=custom_path(file, folders) if file else None,
+        folders=folders,
         on_progress=host.download_progress(),
         cpu_fallback=cpu_fallback,
         runs_on=host.runs_on(),

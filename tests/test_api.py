@@ -51,7 +51,7 @@ def test_names_are_types_for_completion():
 # -- at hand -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", ["pipeline", "session.factory"])
+@pytest.mark.parametrize("module", ["pipeline", "session.factory", "matting.methods"])
 def test_examples(module):
     found = doctest.testmod(importlib.import_module(f"rembg_sessions.core.{module}"))
     assert found.attempted and not found.failed

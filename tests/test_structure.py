@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -335,10 +336,18 @@ def test_importing_the_core_loads_nothing_heavy(statement):
     assert not modules_after(statement) & (HEAVY | HOST | (NETWORK - {"socket"}))
 
 
-def test_requirements_are_the_dependencies():
+def test_requirements_are_the_dependencies_and_an_onnxruntime():
+    """ComfyUI's users get one without being asked; Python's choose theirs, as an extra."""
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
     required = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    assert required == project["dependencies"]
-    assert not any(line.startswith("torch") for line in required)
+    count = len(project["dependencies"])
+    assert required[:count] == project["dependencies"]
+    names = [line.split(";")[0] for line in required[count:]]
+    assert names == ["onnxruntime-gpu", "onnxruntime"]
+    extras = project["optional-dependencies"]
+    assert [name for name in extras if extras[name][0].startswith("onnxruntime")] == [
+        *("cpu", "gpu", "directml", "openvino")
+    ]
+    assert not re.search("onnxruntime|torch", str(project["dependencies"]))

@@ -40,6 +40,7 @@ examples:
   rembg-sessions cutout photos/ cutouts/ --jobs 2 --json
   rembg-sessions cutout clip.mp4 cutout.webm --steady
   rembg-sessions cutout < photo.jpg > cutout.png
+  rembg-sessions cutout photo.jpg --model-path ./my.onnx
   rembg-sessions i -m u2net -a -bgc 255 255 255 255 photo.jpg card.png
 
 exit codes:
@@ -209,6 +210,11 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
     )
     cut.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     cut.add_argument(
+        "--redo-if-newer",
+        action="store_true",
+        help="replace outputs that are older than their pictures",
+    )
+    cut.add_argument(
         "--suffix",
         metavar="SUFFIX",
         help="format of outputs that are not named one by one (default: .png)",
@@ -249,11 +255,19 @@ def _add_cutout(cut: argparse.ArgumentParser) -> None:
         type=_whole(1, 100),
         help="1 to 100, of JPEG, WebP and AVIF (as little loss as they can; WebP: none)",
     )
+    cut.add_argument(
+        "--keep-metadata",
+        action="store_true",
+        help="keep the EXIF data: camera, time, place, author, copyright",
+    )
 
     model = cut.add_argument_group("model")
     model.add_argument("-m", "--model", metavar="NAME", help=f"see `models` ({DEFAULT_MODEL})")
     model.add_argument(
-        "--model-path", metavar="FILE", help="your own file, for the *_custom models"
+        "--model-path",
+        metavar="FILE",
+        help="your own .onnx file, such as ./my.onnx; -m says its kind (u2net_custom, dis_custom, "
+        "ben_custom, birefnet_custom), where the file itself does not",
     )
     model.add_argument(
         "--providers",

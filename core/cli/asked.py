@@ -26,8 +26,10 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import check_category
 from ..session.prompt import check_prompt
 from ..text import short
+from ..weights.own import custom_path
+from .folders import comfy_folders
 from .framing import framing
-from .output import check_format, takes_quality
+from .output import check_format, takes_exif, takes_quality
 
 _THRESHOLDS = (
     "alpha_matting_foreground_threshold",
@@ -36,6 +38,7 @@ _THRESHOLDS = (
 )
 _MATTING = (*_THRESHOLDS, "alpha_matting_scale_erode")
 _EXCLUDED = (
+    ("overwrite", "redo_if_newer", "the one replaces all that the other does"),
     ("putalpha", "decontaminate", "the one keeps the colours that the other changes"),
     ("putalpha", "edge_colours", "both choose the colours of soft edges"),
     ("only_mask", "putalpha", "a mask has no colours"),
@@ -142,6 +145,8 @@ def _check_matting(options: argparse.Namespace) -> None:
 def _check_model(options: argparse.Namespace) -> None:
     options.model = options.model or ("custom" if options.model_path else DEFAULT_MODEL)
     spec = get_model(options.model)
+    if spec.custom:
+        options.model_path = custom_path(options.model_path, comfy_folders(), anywhere=True)
     if options.sam_prompt is not None:
         if spec.output is not Output.SAM:
             raise OptionError(f"{spec.name} does not take a sam_prompt; use a sam model.")
@@ -160,6 +165,8 @@ def check_output(options: argparse.Namespace, suffix: str) -> None:
     check_format(suffix, is_opaque(options))
     if options.quality is not None and not takes_quality(suffix):
         raise OptionError(f"{suffix} loses nothing and takes no --quality; leave it out.")
+    if options.keep_metadata and not takes_exif(suffix):
+        raise OptionError(f"{suffix} keeps no EXIF data; leave --keep-metadata out, or use .png.")
 
 
 def is_opaque(options: argparse.Namespace) -> bool:
@@ -207,6 +214,7 @@ def method_of(options: argparse.Namespace) -> str:
 def runtime_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return how any network is run."""
     return {
+        "folders": comfy_folders(),
         "providers": options.providers,
         "cpu_fallback": not options.no_cpu_fallback,
         "device_id": options.device_id,

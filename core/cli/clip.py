@@ -86,7 +86,9 @@ def _check(source: str, options: argparse.Namespace) -> None:
         raise OptionError(
             f"--crop and its like would crop each frame of {shown} differently; leave them out."
         )
-    for name in ("watch", "no_recursive", "delete_input"):
+    if options.keep_metadata:
+        raise OptionError(f"--keep-metadata is for pictures, and {shown} has many frames.")
+    for name in ("watch", "no_recursive", "delete_input", "redo_if_newer"):
         if getattr(options, name):
             raise OptionError(f"--{name.replace('_', '-')} needs a folder as the input.")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from ..batch import in_order, remove_batch
 from ..errors import OptionError
+from ..imaging.metadata import read_exif
+from ..imaging.picture import read_file
 from ..text import visible
 from . import asked, clip
 from .inputs import check_ending, check_file_name, check_folder_name, names
@@ -59,7 +61,13 @@ def run(options: argparse.Namespace) -> int:
     for name in ("watch", "no_recursive", "delete_input"):
         if getattr(options, name):
             raise OptionError(f"--{name.replace('_', '-')} needs a folder as the input.")
-    return _run_one(one_job(inputs[0], output, ending, options.overwrite), suffix, options)
+    redo, overwrite = options.redo_if_newer, options.overwrite
+    job = one_job(inputs[0], output, ending, overwrite=overwrite, redo=redo)
+    if job is None:
+        report(Done(Job(inputs[0], output), is_kept=True), None, options)
+        remark("Nothing is left to do.")
+        return 0
+    return _run_one(job, suffix, options)
 
 
 def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
@@ -83,6 +91,8 @@ def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Na
     remove_leftovers(found.folders)
     for sentence in found.remarks():
         remark(sentence)
+    for job in found.kept if options.json else ():
+        report(Done(job, is_kept=True), None, options)
     for source, sentence in found.failures:
         report(Done(Job(source, ""), error=sentence), None, options)
     if not (found.jobs or options.watch):  # then no model is opened
@@ -152,6 +162,7 @@ def _find(inputs: list[str], target: Path, ending: str, options: argparse.Namesp
         target,
         ending,
         overwrite=options.overwrite,
+        redo=options.redo_if_newer,
         recursive=not options.no_recursive,
     )
 
@@ -214,6 +225,8 @@ def _steady_ends(
                 raise result
             found.check(job)
             finished = asked.finished(result, options)
+            if options.keep_metadata:
+                finished.info["exif"] = read_exif(read_file(job.source).data)
             suffix = Path(job.target).suffix
             write(finished, job, suffix, quality=options.quality, overwrite=options.overwrite)
             found.add(job.target)

@@ -7,13 +7,13 @@ import glob
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from ..clips.read import is_video
 from ..errors import OptionError
 from ..imaging.formats import UNREADABLE, WRITTEN
 from ..text import visible
 from .jobs import STREAM, ends_as_folder, is_folder
+from .terminal import is_terminal
 
 _SAY = "`rembg-sessions cutout --help` tells more."
 
@@ -35,7 +35,7 @@ def names(options: argparse.Namespace) -> tuple[list[str], str]:
     if sys.platform == "win32":  # where the shell leaves that to programs
         inputs = [each for name in inputs for each in _matching(name)]
     if not inputs:
-        if _is_terminal(sys.stdin):
+        if is_terminal(sys.stdin):
             raise OptionError(
                 f"Name a picture, as in `rembg-sessions cutout photo.jpg cutout.png`; {_SAY}"
             )
@@ -60,8 +60,8 @@ def _default(inputs: list[str], options: argparse.Namespace) -> str:
             f"{_SAY}"
         )
     suffix = options.suffix or (".webm" if is_video(source) else ".png")
-    if source == STREAM or (options.command == "i" and not _is_terminal(sys.stdout)):
-        if _is_terminal(sys.stdout):
+    if source == STREAM or (options.command == "i" and not is_terminal(sys.stdout)):
+        if is_terminal(sys.stdout):
             raise OptionError(
                 "Standard output is a terminal, which shows no pictures: name an output, or add "
                 "`> cutout.png`."
@@ -75,13 +75,6 @@ def _default(inputs: list[str], options: argparse.Namespace) -> str:
             "`--name-suffix=-cutout`."
         )
     return str(output)
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except (AttributeError, ValueError):  # a program's own, or a closed one
-        return False
 
 
 def check_file_name(output: str) -> None:

@@ -27,6 +27,8 @@ class Job:
     target: str
     within: str = ""
     """The folder that the target must not leave through links; empty for anywhere."""
+    is_old: bool = False
+    """Whether the target is there, older than its picture, and to be replaced for that."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Found:
     jobs
         What is to be cut out.
     kept
-        How many outputs are there already.
+        Jobs whose outputs are there already, and stay.
     outdated
         Those outputs among them whose pictures came or changed later.
     left_out
@@ -53,7 +55,7 @@ class Found:
     """
 
     jobs: list[Job] = field(default_factory=list[Job])
-    kept: int = 0
+    kept: list[Job] = field(default_factory=list[Job])
     outdated: list[str] = field(default_factory=list[str])
     left_out: Counter[str] = field(default_factory=Counter[str])
     renamed: list[str] = field(default_factory=list[str])
@@ -94,19 +96,20 @@ class Found:
     def remarks(self) -> list[str]:
         """Return sentences on what is not cut out, and on names."""
         said: list[str] = []
-        if self.kept == 1:
+        if len(self.kept) == 1:
             said.append("1 output exists and is kept; add --overwrite to replace it.")
         elif self.kept:
-            said.append(f"{self.kept} outputs exist and are kept; add --overwrite to replace them.")
+            count = len(self.kept)
+            said.append(f"{count} outputs exist and are kept; add --overwrite to replace them.")
         if len(self.outdated) == 1:
             said.append(
                 f"Of these, {visible(self.outdated[0])} was made before its picture came or last "
-                "changed, and may show another: delete it, or add --overwrite."
+                "changed, and may show another: add --redo-if-newer to replace it."
             )
         elif self.outdated:
             said.append(
                 f"Of these, {_list(self.outdated)} were made before their pictures came or last "
-                "changed, and may show others: delete them, or add --overwrite."
+                "changed, and may show others: add --redo-if-newer to replace them."
             )
         said += left_out_sentences(self.left_out)
         if self.renamed:
@@ -127,8 +130,8 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(map(visible, names[:_MOST_NAMES])) + more
 
 
-def one_job(source: str, target: str, ending: str, overwrite: bool) -> Job:
-    """Return the job of one picture.
+def one_job(source: str, target: str, ending: str, *, overwrite: bool, redo: bool) -> Job | None:
+    """Return the job of one picture; None where its output need not be made again.
 
     Parameters
     ----------
@@ -136,6 +139,8 @@ def one_job(source: str, target: str, ending: str, overwrite: bool) -> Job:
         A file, a folder, or one that is to be made, whose name ends with a slash.
     ending
         What the name of its output ends with, where that is not given.
+    redo
+        Whether an output that is older than its picture is replaced.
 
     Raises
     ------
@@ -158,9 +163,11 @@ def one_job(source: str, target: str, ending: str, overwrite: bool) -> Job:
         if source == STREAM:
             raise OptionError(f"{visible(target)} is a folder; name a file for the output.")
         target = str(Path(target) / f"{Path(source).stem}{ending}")
-    if target != STREAM and os.path.lexists(target) and not overwrite:
-        raise OptionError(f"{visible(target)} exists; add --overwrite to replace it.")
-    return Job(source, target)
+    if target == STREAM or overwrite or not os.path.lexists(target):
+        return Job(source, target)
+    if redo and source != STREAM:
+        return Job(source, target, is_old=True) if is_outdated(Path(source), Path(target)) else None
+    raise OptionError(f"{visible(target)} exists; add --overwrite to replace it.")
 
 
 def is_folder(name: str) -> bool:
@@ -174,7 +181,13 @@ def ends_as_folder(name: str) -> bool:
 
 
 def find_jobs(
-    sources: Sequence[str], target: Path, ending: str, *, overwrite: bool, recursive: bool = True
+    sources: Sequence[str],
+    target: Path,
+    ending: str,
+    *,
+    overwrite: bool,
+    redo: bool = False,
+    recursive: bool = True,
 ) -> Found:
     """Return the jobs of files, of folders and of those in them.
 
@@ -185,6 +198,8 @@ def find_jobs(
     ----------
     ending
         What the names of the outputs end with.
+    redo
+        Whether outputs that are older than their pictures are replaced.
     recursive
         Whether folders in a folder are gone through, too.
 
@@ -233,12 +248,14 @@ def find_jobs(
                     f"folder, {visible(str(output))}. Rename one of them.",
                 )
             )
-        elif not overwrite and os.path.lexists(output) and not found.is_taken(output):
-            found.kept += 1
+        elif overwrite or not os.path.lexists(output) or found.is_taken(output):
+            found.jobs.append(Job(source, str(output), str(target)))
+        elif redo and is_outdated(pictures[path], output):
+            found.jobs.append(Job(source, str(output), str(target), is_old=True))
+        else:
+            found.kept.append(Job(source, str(output), str(target)))
             if is_outdated(pictures[path], output):
                 found.outdated.append(str(output))
-        else:
-            found.jobs.append(Job(source, str(output), str(target)))
     return found
 
 

@@ -12,13 +12,19 @@ from ..registry.lookup import get_model
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec
 from ..runtime.doctor import own_command
+from ..session.own import UNKNOWN, own_kind
+from ..text import visible
+from ..weights.own import own_files
 from ..weights.store import ensure, find
-from .terminal import download_bar, say, show
+from .folders import comfy_folders
+from .terminal import downloads, say, show
 
 
 def list_models(options: argparse.Namespace) -> int:
     """List the models, those that are on this machine first, or alone; for 80 columns."""
-    is_here = {spec.name: not spec.custom and find(spec) is not None for spec in MODELS}
+    is_here = {
+        spec.name: not spec.custom and find(spec, comfy_folders()) is not None for spec in MODELS
+    }
     rows = [(("NAME", "SIZE", "LICENCE", "INSTALLED"), ("", ""))]
     for spec in sorted(MODELS, key=lambda spec: not is_here[spec.name]):
         if is_here[spec.name] or not options.installed:
@@ -31,7 +37,28 @@ def list_models(options: argparse.Namespace) -> int:
         show("  ".join(padded).rstrip())
         for note in filter(None, notes):
             show(f"  {note}")
+    _show_own_files()
+    if not options.installed:
+        show("Your own file, wherever it lies: cutout photo.jpg --model-path ./my.onnx")
     return 0
+
+
+def _show_own_files() -> None:
+    """Tell which files of the user's lie in the model folders, and how they are called up."""
+    for path in own_files(comfy_folders()):
+        name, kind = visible(path.name), own_kind(path)
+        more = ""
+        if kind == UNKNOWN:
+            kind, more = "of a kind it does not tell", ", with -m and one of *_custom"
+        show(f"{name}  {_megabytes(path)}  yours, {kind}")
+        show(f"  --model-path {name}{more}")
+
+
+def _megabytes(path: Path) -> str:
+    try:
+        return f"{path.stat().st_size / 1e6:.1f} MB"
+    except OSError:
+        return "unreadable"
 
 
 def _size(spec: ModelSpec) -> str:
@@ -56,8 +83,8 @@ def download(options: argparse.Namespace) -> int:
         try:
             if spec.custom:
                 raise OptionError(f"{spec.name} has no file to download: you supply it.")
-            with download_bar() as on_progress:
-                paths = ensure(spec, on_progress=on_progress)
+            with downloads(spec.name) as on_progress:
+                paths = ensure(spec, folders=comfy_folders(), on_progress=on_progress)
             for path in paths:
                 show(str(path))
         except RembgSessionsError as error:
@@ -67,30 +94,24 @@ def download(options: argparse.Namespace) -> int:
 
 
 def doctor(_: argparse.Namespace) -> int:
-    """Examine the installation."""
-    from ..runtime.diagnosis import diagnose
+    """Examine the installation; 1 where there is something to repair."""
+    from ..runtime.diagnosis import has_problems, report
+    from ..runtime.installation import collect
 
-    show(diagnose())
-    show(_summary(kept(_comfy_folders())))
-    return 0
+    facts = collect(next(iter(comfy_folders()), None))
+    show(report(facts))
+    show(_summary(kept(comfy_folders())))
+    return 1 if has_problems(facts) else 0
 
 
 def prepared(options: argparse.Namespace) -> int:
     """List the prepared networks, or remove them."""
-    found = (remove_kept if options.remove else kept)(_comfy_folders())
+    found = (remove_kept if options.remove else kept)(comfy_folders())
     for path, size in found.items():
         show(f"{size / 1e6:9.1f} MB  {path}")
     total = sum(found.values()) / 1e6
     show(f"{total:.1f} MB removed." if options.remove else _summary(found))
     return 0
-
-
-def _comfy_folders() -> list[Path]:
-    """Return the folder of models of the ComfyUI that this package is installed in, if it is."""
-    package = Path(__file__).absolute().parents[2]
-    if package.parent.name != "custom_nodes":
-        return []
-    return [package.parents[1] / "models" / "rembg"]
 
 
 def _summary(found: Mapping[Path, int]) -> str:

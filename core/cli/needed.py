@@ -8,10 +8,13 @@ from typing import Any
 
 from ..matting.methods import check_method
 from ..options import RemoveOptions
+from ..registry.lookup import get_model
+from ..registry.spec import Output
+from ..runtime.library import hush_onnxruntime
 from ..session.factory import get_session
 from ..session.vitmatte import get_vitmatte
 from . import asked
-from .terminal import download_bar
+from .terminal import downloads
 
 
 @dataclass(slots=True)
@@ -33,15 +36,20 @@ def open_models(options: argparse.Namespace) -> Models:
     settings = asked.runtime_options(options)
     method = asked.method_of(options)
     session = refiner = None
-    with download_bar() as on_progress:
-        if options.trimap is None:
+    takes_model = bool(method) and check_method(method).takes_model
+    takes_session = options.trimap is None
+    if takes_model or (takes_session and get_model(options.model).output is not Output.BACKDROP):
+        hush_onnxruntime()
+    if takes_session:
+        with downloads(options.model) as on_progress:
             session = get_session(
                 options.model,
                 **asked.model_options(options),
                 on_progress=on_progress,
                 **settings,
             )
-        if method and check_method(method).takes_model:
+    if takes_model:
+        with downloads("vitmatte") as on_progress:
             refiner = get_vitmatte(options.vitmatte_model, on_progress=on_progress, **settings)
     for model in (session, refiner):
         if model is not None:

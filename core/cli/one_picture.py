@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import OptionError
-from ..imaging.picture import FileContent, Picture, open_picture
+from ..imaging.metadata import read_exif
+from ..imaging.picture import FileContent, open_picture, read_file
 from ..pipeline import remove
 from ..text import visible
 from . import asked, remote
@@ -34,6 +35,8 @@ class Done:
     error: str = ""
     is_last: bool = False
     """Whether the others would fail like this one."""
+    is_kept: bool = False
+    """Whether the output was there already, and stays."""
 
 
 def report(done: Done, models: Models | None, options: argparse.Namespace) -> None:
@@ -49,6 +52,7 @@ def report(done: Done, models: Models | None, options: argparse.Namespace) -> No
             "milliseconds": done.milliseconds,
             "warnings": done.warnings,
             "error": done.error or None,
+            "kept": done.is_kept,
         }
         show(json.dumps(line))
 
@@ -73,20 +77,23 @@ def attempt(
 def cut_out(job: Job, suffix: str, models: Models, options: argparse.Namespace) -> Done:
     """Cut a picture out and write it; what is wrong with it is raised."""
     began = time.perf_counter()
-    picture, _ = open_picture(_read(job.source))
+    file = _read(job.source)
+    picture, _ = open_picture(file)
     result = asked.finished(remove(picture, **wanted(models, options)), options)
+    if options.keep_metadata:
+        result.info["exif"] = read_exif(file if isinstance(file, bytes) else file.data)
     write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
     if options.delete_input:
         _delete(Path(job.source))
     return Done(job, round(1000 * (time.perf_counter() - began)))
 
 
-def _read(source: str) -> Picture:
+def _read(source: str) -> FileContent | bytes:
     if source == STREAM:
         return _read_stream()
     if remote.is_address(source):
         return FileContent(Path(source), remote.read(source))
-    return source
+    return read_file(source)
 
 
 def _delete(source: Path) -> None:

@@ -73,6 +73,11 @@ def takes_quality(suffix: str) -> bool:
     return WRITTEN[suffix.lower()].format in _BEST
 
 
+def takes_exif(suffix: str) -> bool:
+    """Return whether a writable format keeps EXIF data."""
+    return WRITTEN[suffix.lower()].exif
+
+
 def check_place(folder: Path) -> None:
     """Refuse a folder, there or to be made, that may not be written to.
 
@@ -144,7 +149,7 @@ def placed(job: Job, overwrite: bool) -> Generator[Path]:
                 f"{shown} leads through a link to {visible(str(real))}, outside the output "
                 "folder; add --overwrite to write there."
             )
-    if not overwrite and os.path.lexists(path):  # since the run began
+    if not (overwrite or job.is_old) and os.path.lexists(path):  # since the run began
         raise ImageError(f"{shown} exists by now; add --overwrite to replace it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,6 +215,8 @@ def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
     row = WRITTEN[suffix.lower()]
     profile = picture.info.get("icc_profile")
     said = {name: picture.info[name] for name in ("icc_profile", "dpi") if name in picture.info}
+    if row.exif and picture.info.get("exif"):
+        said["exif"] = picture.info["exif"]
     if not row.dpi:
         said.pop("dpi", None)
     if not row.profile:

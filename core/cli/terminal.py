@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from ..errors import OptionError
 from ..text import visible
+from ..weights.progress import NEXT, Lines
 
 _log = logging.getLogger("rembg_sessions")
 
@@ -147,40 +149,69 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def counted(items: Iterable[Item], unit: str, total: int) -> Generator[Iterable[Item]]:
-    """Yield an iterable of the items that draws a bar of how many there were."""
-    bar = _bar(items, unit=unit, total=total)
+def counted(items: Iterable[Item], unit: str, total: int | None) -> Generator[Iterable[Item]]:
+    """Yield an iterable of the items that says how many are done.
+
+    With a bar on a terminal, elsewhere with a line a minute. The total is None while unknown.
+    """
+    if is_terminal(sys.stderr):
+        with _drawn(items, unit=unit, total=total) as bar:
+            yield bar
+    else:
+        yield _counted_in_lines(items, unit, total)
+
+
+def _counted_in_lines(items: Iterable[Item], unit: str, total: int | None) -> Iterable[Item]:
+    due = time.monotonic() + NEXT
+    for done, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() >= due and done != total:
+            due = time.monotonic() + NEXT
+            remark(f"{done} of {total} {unit}s." if total else f"{done} {unit}s.")
+
+
+@contextmanager
+def downloads(name: str) -> Generator[Callable[[int, int], None]]:
+    """Yield a callback (bytes done, bytes total) that says how far the download of a model is.
+
+    With a bar on a terminal, elsewhere with a line a minute.
+    """
+    if not is_terminal(sys.stderr):
+        yield Lines(name, remark)
+        return
+    _tqdm()  # it may refuse to be imported
+    with ExitStack() as stack:
+        bar: Any = None
+
+        def on_progress(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None or bar.total != (total or None):  # the first, or the next file
+                stack.close()
+                options = {"total": total or None, "unit": "B", "unit_scale": True}
+                bar = stack.enter_context(_drawn(None, desc=name, **options))
+            bar.update(done - bar.n)
+
+        yield on_progress
+
+
+def is_terminal(stream: Any) -> bool:
+    """Return whether a stream is one that a person looks at."""
+    try:
+        return stream is not None and stream.isatty()
+    except (AttributeError, ValueError):  # a program's own, or a closed one
+        return False
+
+
+@contextmanager
+def _drawn(items: Any, **options: Any) -> Generator[Any]:
+    """Yield a bar that makes room for what is said meanwhile."""
+    bar = _tqdm()(items, file=_error, dynamic_ncols=True, disable=_is_quiet, **options)
     _bars.append(bar)
     try:
         yield bar
     finally:
         _bars.remove(bar)
         bar.close()
-
-
-@contextmanager
-def download_bar() -> Generator[Callable[[int, int], None]]:
-    """Yield a callback (bytes done, bytes total) that draws a bar while a download runs."""
-    _tqdm()  # it may refuse to be imported
-    bar: Any = None
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None or bar.total != (total or None):  # the first, or the next file
-            if bar is not None:
-                bar.close()
-            bar = _bar(total=total or None, unit="B", unit_scale=True, desc="downloading")
-        bar.update(done - bar.n)
-
-    try:
-        yield on_progress
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def _bar(items: Any = None, **options: Any) -> Any:
-    return _tqdm()(items, file=_error, dynamic_ncols=True, disable=_is_quiet, **options)
 
 
 def _tqdm() -> Any:

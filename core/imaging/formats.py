@@ -56,8 +56,8 @@ class Written:
     ----------
     format
         Pillow's name.
-    alpha, profile, dpi
-        Whether transparency, the ICC profile and the resolution are kept.
+    alpha, profile, dpi, exif
+        Whether transparency, the ICC profile, the resolution and EXIF data are kept.
     grey
         Whether it has pictures of mode L; the others are RGB.
     """
@@ -66,18 +66,19 @@ class Written:
     alpha: bool = False
     profile: bool = False
     dpi: bool = False
+    exif: bool = False
     grey: bool = True
 
 
-_JPEG = Written(format="JPEG", profile=True, dpi=True)
-_TIFF = Written(format="TIFF", alpha=True, profile=True, dpi=True)
+_JPEG = Written(format="JPEG", profile=True, dpi=True, exif=True)
+_TIFF = Written(format="TIFF", alpha=True, profile=True, dpi=True, exif=True)
 WRITTEN: Mapping[str, Written] = MappingProxyType(
     {
-        ".png": Written(format="PNG", alpha=True, profile=True, dpi=True),
-        ".webp": Written(format="WEBP", alpha=True, profile=True),
+        ".png": Written(format="PNG", alpha=True, profile=True, dpi=True, exif=True),
+        ".webp": Written(format="WEBP", alpha=True, profile=True, exif=True),
         ".tif": _TIFF,
         ".tiff": _TIFF,
-        ".avif": Written(format="AVIF", alpha=True, profile=True),
+        ".avif": Written(format="AVIF", alpha=True, profile=True, exif=True),
         ".jp2": Written(format="JPEG2000", alpha=True),
         ".tga": Written(format="TGA", alpha=True),
         ".jpg": _JPEG,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..checks import flag, number, whole
+from ..errors import needed
 from .morphology import dilate, grow, over_cross
 
 LARGEST_RADIUS = 1000
@@ -132,7 +133,8 @@ def remove_specks(alpha: NDArray[np.float32], share: float) -> NDArray[np.float3
     share
         Regions smaller than this share of the largest go, 0..1.
     """
-    from scipy import ndimage
+    with needed("scipy", "Removing specks"):
+        from scipy import ndimage
 
     solid = alpha >= 0.5
     step = max(1, round(max(alpha.shape) / _USUAL_SIDE))
@@ -175,7 +177,8 @@ def fill_holes(alpha: NDArray[np.float32], share: float | None = None) -> NDArra
         Fill only those with fewer pixels than this share of the largest region of the
         foreground; None fills them all.
     """
-    from scipy import ndimage
+    with needed("scipy", "Filling holes"):
+        from scipy import ndimage
 
     solid = alpha >= 0.5
     holes = ndimage.binary_fill_holes(solid) & ~solid
@@ -193,7 +196,8 @@ def fill_holes(alpha: NDArray[np.float32], share: float | None = None) -> NDArra
 
 def keep_largest(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Set everything to 0 but the largest region of alpha ≥ 0.5 and its soft edge."""
-    from scipy import ndimage
+    with needed("scipy", "Keeping the largest region"):
+        from scipy import ndimage
 
     labels, count = ndimage.label(alpha >= 0.5, _CORNERS)
     if count <= 1:
@@ -213,7 +217,8 @@ def feather(alpha: NDArray[np.float32], radius: float) -> NDArray[np.float32]:
     """Blur the edge with a Gaussian of ``radius`` pixels."""
     if radius <= 0:
         return alpha
-    from scipy import ndimage
+    with needed("scipy", "Feathering"):
+        from scipy import ndimage
 
     return ndimage.gaussian_filter(alpha, radius)
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import needed
+
 Mask = NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -68,7 +70,8 @@ def grow(alpha: NDArray[np.float32], pixels: int) -> NDArray[np.float32]:
 
     A maximum (or minimum) over a square of ``2 * |pixels| + 1``.
     """
-    from scipy import ndimage
+    with needed("scipy", "Growing or shrinking a mask"):
+        from scipy import ndimage
 
     size = 2 * abs(pixels) + 1
     if pixels > 0:

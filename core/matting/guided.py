@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import needed
 from .closed_form.memory import check_budget
 from .local_linear import carry_alpha, fit_coefficients, predict_carrying
 
@@ -96,7 +97,8 @@ def estimate_alpha_guided(
 
 def _ramp(trimap: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn a trimap into a mask that falls from foreground to background with the distance."""
-    from scipy import ndimage
+    with needed("scipy", "Matting from a trimap by the guided method"):
+        from scipy import ndimage
 
     if trimap.min() > 0 or trimap.max() < 1:
         return trimap

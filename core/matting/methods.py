@@ -217,6 +217,17 @@ def find_matte(
         If even the fast method needs more memory than it may use.
     ModelRunError, ModelMemoryError, ProviderError, WeightsError
         From ``vitmatte`` only.
+
+    Examples
+    --------
+    A picture that falls from white to black, of which the ends are known:
+
+    >>> ramp = np.linspace(1, 0, 9, dtype=np.float32)
+    >>> image = np.round(255 * ramp).astype(np.uint8)[None, :, None].repeat(5, 0).repeat(3, 2)
+    >>> trimap = np.select([ramp > 0.9, ramp < 0.1], [1, 0], 0.5).astype(np.float32)
+    >>> matte = find_matte(image, trimap=trimap[None].repeat(5, 0))
+    >>> np.allclose(matte.alpha, ramp, atol=0.01)
+    True
     """
     row = check_method(options.method)
     for name, other in (("mask", mask), ("trimap", trimap), *hints.items()):

@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import needed
 from .closed_form.cancel import StoppedError, run_watched
 from .closed_form.memory import BudgetError, check_budget, find_budget
 
@@ -80,10 +81,11 @@ def estimate_alpha_pymatting(
     unknown = int(np.count_nonzero(trimap == 0.5))
     need = _PIXEL * trimap.size + _UNKNOWN * unknown
     check_budget(need, memory, share=1)
-    # pymatting has no types
-    from pymatting.alpha.estimate_alpha_cf import (  # pyright: ignore[reportMissingTypeStubs]
-        estimate_alpha_cf,  # pyright: ignore[reportUnknownVariableType]
-    )
+    with needed("pymatting", "The matting method pymatting"):
+        # it has no types
+        from pymatting.alpha.estimate_alpha_cf import (  # pyright: ignore[reportMissingTypeStubs]
+            estimate_alpha_cf,  # pyright: ignore[reportUnknownVariableType]
+        )
 
     factoring: list[NDArray[np.float64]] = []
 

@@ -30,6 +30,11 @@ def missing_runtime_message(error: ImportError) -> str:
     facts = replace(collect(), ort_version=None, ort_providers=(), ort_error=str(error))
     commands = repair_commands(facts)
     lines = "\n".join(f"  {line}" for line in commands)
+    if not facts.owners:
+        return (
+            "onnxruntime, which runs the models, is not installed. Run this "
+            f"once{shell_remark(commands[0])}, and start again:\n{lines}"
+        )
     return (
         f"{problems(facts)[0]}\nClose the programs that use it, "
         f"run{shell_remark(commands[0])}\n{lines}\n"
@@ -42,20 +47,39 @@ def problems(facts: Facts) -> list[str]:
     found: list[str] = []
     if facts.ort_error is not None:
         found.append(_import_problem(facts))
-    if len(facts.owners) > 1:
-        names = _and([f"{name} {facts.distributions[name]}" for name in facts.owners])
-        last = f" ({facts.ort_package} came last)" if facts.ort_package else ""
+    whole = [name for name in facts.owners if _is_whole(name, facts)]
+    if len(facts.owners) > 1 and facts.ort_package not in whole:
+        last = f" {facts.ort_package} came last." if facts.ort_package else ""
+        counts = [
+            f"{facts.overwritten_files.get(name, 0) + facts.missing_files.get(name, 0)} of {name}"
+            for name in facts.owners
+            if name not in whole
+        ]
         found.append(
-            f"{names} are installed together. They share one folder and overwrite each other's "
-            f"files: what works depends on which came last{last}, and uninstalling one of them "
-            "takes files from the other."
+            f"{_together(facts)} They share one folder and overwrite each other's files:{last} "
+            f"Files are gone, or another package's: {_and(counts)}."
         )
-    if facts.ort_error is None:
+    elif facts.ort_error is None:
         for name, count in facts.missing_files.items():
-            found.append(f"{name} is incomplete: {count} of its files are gone.")
-        if facts.accelerator == "cuda":
-            found += _cuda_problems(facts)
+            if name == facts.ort_package or len(facts.owners) == 1:
+                found.append(f"{name} is incomplete: {count} of its files are gone.")
+    if facts.ort_error is None and facts.accelerator == "cuda":
+        found += _cuda_problems(facts)
     return found
+
+
+def _is_whole(package: str, facts: Facts) -> bool:
+    return package not in facts.missing_files and package not in facts.overwritten_files
+
+
+def _together(facts: Facts) -> str:
+    names = _and([f"{name} {facts.distributions[name]}" for name in facts.owners])
+    return f"{names} are installed together."
+
+
+def has_problems(facts: Facts) -> bool:
+    """Return whether :func:`report` lists something to repair."""
+    return bool(problems(facts) or _folder_problems(facts))
 
 
 def _import_problem(facts: Facts) -> str:
@@ -119,6 +143,11 @@ def notes(facts: Facts) -> list[str]:
             "The model folder may not be written to by this user: models that are there are used, "
             "and none can be downloaded."
         )
+    if len(facts.owners) > 1:
+        found.append(
+            f"{_together(facts)} {facts.ort_package} came last and is complete, which is what "
+            "counts; uninstalling another one would take files from it."
+        )
     built, torch = major(facts.ort_cuda), major(facts.torch_cuda)
     has_cuda = "CUDAExecutionProvider" in facts.ort_providers
     if has_cuda and facts.accelerator != "cuda":
@@ -149,17 +178,20 @@ def repair_commands(facts: Facts) -> list[str]:
         return []
     wanted = _requirement(facts)
     base = re.split(r"[\[<>=]", wanted, maxsplit=1)[0]
-    intact = facts.ort_error is None and not facts.missing_files and facts.owners == (base,)
-    if intact and not facts.missing_libraries and _cuda_target(facts) == major(facts.ort_cuda):
+    works = facts.ort_error is None and _is_whole(base, facts)
+    works = works and (facts.owners == (base,) or facts.ort_package == base)
+    fits = not facts.missing_libraries and _cuda_target(facts) == major(facts.ort_cuda)
+    if works and fits:
         return []  # the driver is too old for torch, too
-    pip = [facts.executable, "-m", "pip"]
-    uninstall, install = [*pip, "uninstall", "-y"], [*pip, "install"]
+    install = [facts.executable, "-m", "pip", "install"]
+    again = [*install, "--force-reinstall", "--no-deps"]
     if not facts.has_pip:
-        uninstall = ["uv", "pip", "uninstall", "--python", facts.executable]
         install = ["uv", "pip", "install", "--python", facts.executable]
-    lines = [[*install, wanted]]
-    if facts.owners and not intact:
-        lines.insert(0, [*uninstall, *facts.owners])
+        again = [*install, "--reinstall-package", base, "--no-deps"]
+    # Nothing is uninstalled: the next pack that asks for it would bring it back, over this one.
+    lines = [[*again, re.sub(r"\[.*\]", "", wanted)]] if base in facts.owners and not works else []
+    if not lines or "[" in wanted:
+        lines.insert(0, [*install, wanted])
     return [shell_line(line) for line in lines]
 
 

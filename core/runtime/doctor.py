@@ -11,6 +11,7 @@ from pathlib import Path
 
 # What no shell takes for more than itself; a backslash is that on Windows only.
 _PLAIN = re.compile(r"[\w.:\\/+~-]+")
+_SCRIPT = "rembg-sessions"
 _SPECIAL = re.compile(r"[\\\"$`!]")  # to shells of Unix, also between double quotes
 
 
@@ -23,13 +24,26 @@ def own_command(verb: str) -> str:
     """Return a command line of this package, in backticks, for a sentence.
 
     The script exists only where the package was installed by pip; ComfyUI runs it from its
-    folder.
+    folder. A script of the same name may belong to another Python.
     """
-    line = f"rembg-sessions {verb}"
-    if not shutil.which("rembg-sessions"):
-        folder = Path(__file__).resolve().parents[2]
-        line = shell_line([sys.executable or "python", str(folder), verb])
+    script = _script()
+    folder = Path(__file__).resolve().parents[2]
+    line = shell_line([*([script] if script else [sys.executable or "python", str(folder)]), verb])
     return f"`{line}`{shell_remark(line)}"
+
+
+def _script() -> str:
+    """Return this package's script, as short as it can be called by; empty if there is none."""
+    typed = sys.argv[0] if sys.argv else ""
+    scripts = [typed] if Path(typed).stem == _SCRIPT else []
+    if __name__.startswith("rembg_sessions."):  # ComfyUI loads it under another name
+        home = Path(sys.executable).parent
+        scripts += [str(home / _SCRIPT), str(home / "Scripts" / _SCRIPT)]
+    for script in scripts:
+        if found := shutil.which(script):
+            on_path = shutil.which(_SCRIPT)
+            return _SCRIPT if on_path and Path(on_path).samefile(found) else script
+    return ""
 
 
 def shell_line(words: Sequence[str]) -> str:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from ..errors import ModelMemoryError, ModelRunError, ProviderError
 from ..text import quotable
 from ..threads import Workers, wait_for
-from .accelerator import preload_cuda
+from .accelerator import nvidia_driver, preload_cuda
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
 from .providers import (
     CPU,
     GPU_PROVIDERS,
+    NVIDIA,
     PROVIDERS,
     Choice,
     display_name,
@@ -48,7 +49,9 @@ _SECONDS_AT_EXIT = 10
 _LONGEST_REASON = 600
 
 # What CUDA and its libraries say stands behind a screenful of C++.
-_DEVICE_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+")
+_DEVICE_FAILURE = re.compile(
+    r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+|Please install \w+ libraries"
+)
 
 # ONNX Runtime's words, of the arena and of C++. ComfyUI 0.33 on Linux loads ANGLE so that its C++
 # takes over: ONNX Runtime then knows none of its own exceptions when it meets them. In networks
@@ -292,21 +295,18 @@ class Graph:
         wanted = provider_name(self._providers[0])
         active = opened.session.get_providers()
         if wanted not in active:
-            message = (
-                f"{display_name(wanted)} was requested for {self.path.name}, but ONNX Runtime "
-                f"could not load it and uses {display_name(active[0])}. Usually its libraries "
-                f"are missing or of another version: run {doctor_command()}."
-            )
+            message = f"{display_name(wanted)} was requested for {self.path.name}, but could not be"
+            message += f" loaded: {_why_not(wanted)}. {doctor_command()} tells more."
             if not self._may_fall_back:
                 raise ProviderError(message)
-            _log.warning("%s", message)
+            _log.warning("%s Running on %s.", message, display_name(active[0]))
             self.fallback = message
             self._providers = [CPU] if active[0] == CPU else self._providers[1:]
         return opened
 
     def _create(self, providers: list[Any]) -> _Opened:
         ort = import_onnxruntime()
-        if provider_name(providers[0]) in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+        if provider_name(providers[0]) in NVIDIA:
             preload_cuda(ort)
         source = self.path if self._prepare is None else self._prepare(self.path, providers[0])
         try:
@@ -388,6 +388,11 @@ def _reason(error: Exception) -> str:
     text = str(error)
     failure = _DEVICE_FAILURE.search(text)
     return f"{quotable(failure[0])}." if failure else quotable(text, _LONGEST_REASON)
+
+
+def _why_not(provider: str) -> str:
+    has_none = provider in NVIDIA and not nvidia_driver()[0]
+    return "no NVIDIA GPU was found" if has_none else "its libraries are missing, or outdated"
 
 
 def _available() -> list[str]:

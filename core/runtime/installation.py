@@ -36,6 +36,8 @@ class Facts:
         Those among them that hold the import package ``onnxruntime``.
     missing_files
         How many files of an owner are gone from the disk, where any are.
+    overwritten_files
+        Of several owners, how many files of each have another size than it says.
     ort_version, ort_package, ort_cuda, ort_providers, ort_error
         What the import package says of itself, or why it does not import. ``ort_package``
         is the distribution that wrote its files last.
@@ -62,6 +64,7 @@ class Facts:
     distributions: Mapping[str, str] = field(default_factory=dict[str, str])
     owners: tuple[str, ...] = ()
     missing_files: Mapping[str, int] = field(default_factory=dict[str, int])
+    overwritten_files: Mapping[str, int] = field(default_factory=dict[str, int])
     ort_version: str | None = None
     ort_package: str | None = None
     ort_cuda: str | None = None
@@ -93,7 +96,7 @@ def collect(model_folder: Path | None = None) -> Facts:
         Where downloads go; None for where Python and the shell store models.
     """
     devices, driver_cuda = nvidia_driver()
-    distributions, owners, missing_files = _distributions()
+    distributions, owners, missing_files, overwritten_files = _distributions()
     torch, torch_cuda = _torch()
     folder = model_folder or settings.home()
     fault, is_writable = ("this user has no home folder", False)
@@ -108,6 +111,7 @@ def collect(model_folder: Path | None = None) -> Facts:
         distributions=distributions,
         owners=owners,
         missing_files=missing_files,
+        overwritten_files=overwritten_files if len(owners) > 1 else {},
         torch=torch,
         torch_cuda=torch_cuda,
         accelerator=host_accelerator(),
@@ -208,12 +212,13 @@ def _version_of(distribution: str) -> str | None:
         return None
 
 
-def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
+def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int], dict[str, int]]:
     from importlib import metadata
 
     versions: dict[str, str] = {}
     owners: list[str] = []
     missing: dict[str, int] = {}
+    overwritten: dict[str, int] = {}
     for distribution in metadata.distributions():
         # a package whose removal was interrupted has no name
         name: Any = distribution.metadata["Name"]
@@ -223,19 +228,24 @@ def _distributions() -> tuple[dict[str, str], tuple[str, ...], dict[str, int]]:
         versions[name] = distribution.version
         # distribution.files is of no use: since Python 3.12 it leaves out what is gone
         record = distribution.read_text("RECORD")
-        paths = [row[0] for row in csv.reader((record or "").splitlines()) if row]
-        files = [
-            path
-            for path in paths
+        rows = [row for row in csv.reader((record or "").splitlines()) if row]
+        files = {
+            path: "".join(rest[1:])  # after the hash; "" where it is not known
+            for path, *rest in rows
             if path.startswith("onnxruntime/") and PurePosixPath(path).suffix != ".pyc"
-        ]
+        }
         # a package without a list of files (from conda, say) is judged by its name
         if files or (record is None and name in ("onnxruntime", "onnxruntime-gpu")):
             owners.append(name)
-        gone = sum(not Path(str(distribution.locate_file(file))).exists() for file in files)
-        if gone:
-            missing[name] = gone
-    return versions, tuple(sorted(owners)), missing
+        for file, size in files.items():
+            try:
+                real = Path(str(distribution.locate_file(file))).stat().st_size
+            except OSError:
+                missing[name] = missing.get(name, 0) + 1
+                continue
+            if size not in ("", str(real)):
+                overwritten[name] = overwritten.get(name, 0) + 1
+    return versions, tuple(sorted(owners)), missing, overwritten
 
 
 def _torch() -> tuple[str | None, str | None]:

@@ -36,6 +36,14 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
+def hush_onnxruntime() -> None:
+    """Keep onnxruntime from writing to the terminal: what it says is raised or reported, too.
+
+    For a program of our own; elsewhere it would change what others see of theirs.
+    """
+    import_onnxruntime().set_default_logger_severity(4)
+
+
 @lru_cache(maxsize=64)
 def warn_once(message: str) -> None:
     """Warn about the installation the first time, not for every graph and opening."""

@@ -45,6 +45,8 @@ GPU_PROVIDERS = frozenset(
 )
 """ONNX Runtime names of those that take video memory."""
 
+NVIDIA = frozenset({PROVIDERS["CUDA"], PROVIDERS["Tensorrt"]})
+
 _TAKES_DEVICE_ID = frozenset(
     PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "Tensorrt", "MIGraphX")
 )
@@ -240,14 +242,11 @@ def missing_message(missing: Sequence[str], available: Sequence[str]) -> str:
     wanted = [display_name(name) for name in missing]
     verb = "was" if len(wanted) == 1 else "were"
     offered = " and ".join(display_name(name) for name in available)
-    parts = [f"{' and '.join(wanted)} {verb} requested, but this onnxruntime has only {offered}."]
-    parts += [_ELSEWHERE[name] for name in wanted if name in _ELSEWHERE]
-    packages = [f"{name} comes with {_PACKAGES[name]}." for name in wanted if name in _PACKAGES]
+    text = f"{' and '.join(wanted)} {verb} requested, but this onnxruntime has only {offered}"
+    packages = [f"{name} comes with {_PACKAGES[name]}" for name in wanted if name in _PACKAGES]
     if packages:
-        parts += packages
-        parts.append(
-            "Uninstall every other onnxruntime package before you install it, because they "
-            "overwrite each other's files."
-        )
-    parts.append(f"{doctor_command()} shows what is installed.")
-    return " ".join(parts)
+        text += f"; {' and '.join(packages)}, in place of every other onnxruntime package"
+    elsewhere = [_ELSEWHERE[name] for name in wanted if name in _ELSEWHERE]
+    return " ".join(
+        [f"{text}.", *elsewhere, f"{doctor_command()} tells what this machine can run."]
+    )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .. import settings
+from ..checks import path_list
 from ..errors import OptionError
 from ..registry.lookup import get_model
 from ..registry.models import MODELS
@@ -16,6 +17,7 @@ from ..registry.names import ModelName
 from ..registry.spec import ModelSpec, Output
 from ..runtime.providers import AUTO, Request
 from ..text import short
+from ..weights.own import custom_path
 from .backdrop import BackdropSession
 from .network import Model, NetworkSession
 from .rembg_api import BaseSession
@@ -140,7 +142,7 @@ def get_session(model_name: ModelName | str = DEFAULT_MODEL, **options: Any) -> 
     return share(_session_type(model_name, options), **options)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value  # pyright: ignore
 
 
@@ -156,6 +158,10 @@ def share(kind: type[AnyModel], **options: Any) -> AnyModel:
         for name, value in options.items()
         if name != "on_progress" and value is not None
     }
+    if kind.spec.custom:  # a path from the working folder may mean another file tomorrow
+        folders = path_list("folders", chosen.get("folders", ()))
+        path = custom_path(chosen.get("model_path"), folders, anywhere=True)
+        chosen["model_path"] = str(path)
     if chosen.get("providers") == AUTO:
         del chosen["providers"]
     homes = (settings.home(), *settings.rembg_homes())

@@ -43,7 +43,8 @@ class Model:
     model_name, sess_opts
         As rembg passes them: the registry name, and an ``onnxruntime.SessionOptions``.
     model_path
-        The .onnx file, for the models whose file the user supplies.
+        The .onnx file, for the models whose file the user supplies: a path, or a name in one of
+        the model folders. Check names from elsewhere with :func:`.weights.own.custom_path`.
     input_size
         Height and width, in pixels, at which the network looks at a picture: a multiple of 32
         (BiRefNet: of 64), below its own. None is its own, whose masks are rembg's.
@@ -98,6 +99,8 @@ class Model:
         runtime = runtime_options(self.model_name, sess_opts, options)
         choice, own = choose_providers(runtime), session_options(runtime)
         self.paths = store.locate(self.spec, model_path, folders=folders, on_progress=on_progress)
+        if self.spec.custom:  # the working folder may change, or be another process's
+            self.options["model_path"] = self.paths[0]
         # some files are data that a graph reads by itself; a user's own may have any name
         names = [file.file for file in self.spec.weights] or ["own.onnx"]
         step = partial(_prepare, faster=faster, float32=float32, input_size=self.input_size)

@@ -12,7 +12,7 @@ from ..prepare.kind import kind_of, tell, told_family
 from ..registry.lookup import get_model
 from ..registry.spec import ModelSpec, Output
 from ..text import quotable
-from ..weights.store import custom_path
+from ..weights.own import custom_path
 
 UNKNOWN = "unknown"
 """The kind of a file that does not say it, and of which nobody has."""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import ImageError, ModelRunError, OptionError
+from ..errors import ImageError, ModelRunError, OptionError, needed
 from .network import NetworkSession
 from .prompt import Mark, check_prompt
 
@@ -164,7 +164,8 @@ def _sample(picture: NDArray[Any], step: float, size_hw: tuple[int, int]) -> NDA
 
     Of the picture's type; fractions are cut off, as rembg does.
     """
-    from scipy import ndimage
+    with needed("scipy", "SAM"):
+        from scipy import ndimage
 
     def sample(plane: NDArray[Any]) -> NDArray[Any]:
         found = ndimage.affine_transform(

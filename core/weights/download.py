@@ -10,14 +10,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import WeightsError
+from .. import settings
+from ..errors import DownloadError
 from ..registry.spec import WeightFile
 from ..text import without_passwords
 from .disk import check_part, check_room, on_disk, part_path, write_all
 from .failures import SourceFailed
 from .filesystem import remove, replace
 from .network import CHUNK
-from .sources import by_hand, sources
+from .sources import sources
 from .transfer import Report, Transfer
 
 if TYPE_CHECKING:
@@ -158,16 +159,26 @@ def _join(file: WeightFile, target: Path, parts: Mapping[str, Path], report: Rep
 
 def _fetch(file: WeightFile, target: Path, report: Report) -> None:
     """Download a file to its .part, whole and verified, from the first source that gives it."""
-    failures: list[str] = []
+    failures: dict[str, list[str]] = {}  # addresses by what went wrong
     for url, hub in sources(file):
+        shown = without_passwords(url)
         try:
             Transfer(url, hub, file, target, report).run()
         except SourceFailed as exc:
-            failures.append(f"{without_passwords(url)} {exc}")
-            _log.warning("%s: %s", file.file, failures[-1])
-        else:
-            return
-    lines = "\n".join(f"- {failure}" for failure in failures) or "- no source is known"
-    raise WeightsError(
-        f"{file.file} could not be downloaded to {target}:\n{lines}\n{by_hand(file, target)}"
+            failures.setdefault(str(exc), []).append(shown)
+            continue
+        for reason, urls in failures.items():
+            _log.warning("%s is from %s: %s %s.", file.file, shown, " and ".join(urls), reason)
+        return
+    lines = ["- " + " and\n  ".join(urls) + f" {reason}" for reason, urls in failures.items()]
+    by_hand = f"By hand: download it in a browser and save it as {target}."
+    proxy = "" if settings.proxies() else " Behind a proxy, set HTTPS_PROXY."
+    raise DownloadError(
+        "\n".join(
+            [
+                f"{file.file} could not be downloaded:",
+                *(lines or ["- no source is known"]),
+                f"{by_hand}{proxy}",
+            ]
+        )
     )

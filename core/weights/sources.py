@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from .. import settings
 from ..registry.spec import HubFile, WeightFile
@@ -22,6 +23,15 @@ def sources(file: WeightFile) -> list[tuple[str, HubFile | None]]:
 def urls(file: WeightFile) -> str:
     """Return the URLs of a file as text, separated by ``or``."""
     return " or ".join(without_passwords(url) for url, _ in sources(file))
+
+
+def usual_names(file: WeightFile) -> list[str]:
+    """Return the names a file may have: its own, and the one its URL ends with.
+
+    The latter is what a browser calls it.
+    """
+    theirs = unquote(PurePosixPath(urlsplit(file.url or "").path).name)
+    return list(dict.fromkeys([file.file, theirs or file.file]))
 
 
 def by_hand(file: WeightFile, target: Path) -> str:

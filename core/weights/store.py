@@ -11,19 +11,19 @@ import logging
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 from .. import settings
-from ..errors import ModelPathError, OfflineError, OptionError, WeightsError
+from ..errors import DownloadError, OfflineError, OptionError, WeightsError
 from ..registry.models import MODELS
 from ..registry.spec import ModelSpec, Output, WeightFile
-from ..text import quotable, short
 from .disk import on_disk
 from .download import place
 from .network import offline
-from .sources import expectation, mismatch, urls
+from .own import custom_path
+from .progress import Lines
+from .sources import expectation, mismatch, urls, usual_names
 from .transfer import Report
 
 # rembg keeps every size of these in one folder.
@@ -159,7 +159,7 @@ def locate(
     Parameters
     ----------
     model_path
-        The user's file, for the models that have none of their own; see :func:`custom_path`.
+        The user's file, for the models that have none of their own; see :func:`.own.custom_path`.
     folders, on_progress
         See :func:`ensure`.
 
@@ -170,7 +170,7 @@ def locate(
     ModelPathError, WeightsError
     """
     if spec.custom:
-        return (custom_path(model_path, folders),)
+        return (custom_path(model_path, folders, anywhere=True),)
     if model_path is not None:
         raise OptionError(
             f"{spec.name} has its own file and does not take a model_path. For your own file "
@@ -234,75 +234,17 @@ def ensure(
         lines = "\n".join(f"- {file.file} from {urls(file)}" for file in needed)
         raise OfflineError(
             f"The model {spec.name} is not installed, and downloads are switched off "
-            f"({reason}). Switch them on, or put into the folder {folder}:\n{lines}"
+            f"({reason}). Switch them on, or put into the folder {folder}:\n{lines}\n"
+            f"{_instead(spec)}"
         )
     for file, target in missing.items():
-        if place(file, target, parts, on_progress or _silent):
+        if _place(spec, file, target, parts, on_progress or Lines(spec.name, _log.warning)):
             with on_disk(file, target):
                 _verified.add(_stamp(target, file))
         else:
             verify(target, file)
         found[file.file] = target
     return tuple(found[file.file] for file in spec.weights)
-
-
-def custom_path(model_path: str | os.PathLike[str] | None, folders: Sequence[Path] = ()) -> Path:
-    """Return the path of a user's own model file, absolute.
-
-    What a name says decides, not where links lead: whoever can put links into a model folder
-    can put files there, too, and files of Hugging Face's cache are links.
-
-    Parameters
-    ----------
-    model_path
-        A path, or a name that is looked up in the model folders first; also as Windows writes it.
-    folders
-        Folders that are allowed besides $U2NET_HOME, ~/.u2net and rembg's own.
-
-    Raises
-    ------
-    ModelPathError
-        If it is missing, or lies outside the model folders, also by ``..``.
-    """
-    homes = (*_own_home(), *settings.flat_homes(), *settings.rembg_homes())
-    roots = list(dict.fromkeys([*(Path(folder).absolute() for folder in folders), *homes]))
-    allowed = quotable(", ".join(map(str, roots)), 1000) or "that U2NET_HOME names"
-    if model_path is None or (isinstance(model_path, str) and not model_path):
-        raise ModelPathError(
-            f"model_path is required: the path of a model file in one of the folders {allowed}."
-        )
-    if not isinstance(model_path, (str, os.PathLike)):
-        raise ModelPathError(f"model_path is {short(model_path)}; use the path of a model file.")
-    text = os.fspath(model_path)
-    shown = f"'{quotable(text)}'"
-    try:
-        names = [Path(model_path).expanduser()]
-        if "\\" in text:  # of a workflow that was saved on Windows
-            names.append(Path(text.replace("\\", "/")))
-        candidates = [root / name for name in names for root in roots]
-        candidates += [name.absolute() for name in names]
-        # a folder may be allowed by the name of a link to it, and asked for by its own
-        real = [root.resolve() for root in roots]
-        inside = [
-            path
-            for path in candidates
-            if ".." not in path.parts and any(map(path.is_relative_to, (*roots, *real)))
-        ]
-        found = next((path for path in inside if path.is_file()), None)
-        elsewhere = any(path.is_file() for path in candidates)
-    except (OSError, RuntimeError, ValueError) as exc:  # a loop of links, a null character
-        raise ModelPathError(f"model_path {shown} is not usable: {quotable(str(exc))}.") from exc
-    if found is not None:
-        return found
-    if inside and not elsewhere:
-        raise ModelPathError(
-            f"model_path {shown} is not a file. Put the model file into one of the folders "
-            f"{allowed}, and give its name."
-        )
-    raise ModelPathError(
-        f"model_path {shown} leads outside the model folders. Put the file, or a link to it, into "
-        f"one of the folders {allowed}."
-    )
 
 
 def _groups(spec: ModelSpec) -> list[tuple[WeightFile, ...]]:
@@ -335,10 +277,7 @@ def _copies(
     for folder in where:
         choices: list[list[tuple[WeightFile, Path]]] = []
         for file in group:
-            # Files downloaded in a browser carry the name in the URL.
-            theirs = unquote(PurePosixPath(urlsplit(file.url or "").path).name)
-            names = dict.fromkeys([file.file, theirs or file.file])
-            paths = [folder / name for name in names]
+            paths = [folder / name for name in usual_names(file)]
             choices.append([(file, path) for path in paths if _size(path) is not None])
         yield from map(list, itertools.product(*choices))
 
@@ -368,5 +307,15 @@ def _offline_reason(download: bool) -> str | None:
     return "HF_HUB_OFFLINE is set" if offline() else settings.offline_reason()
 
 
-def _silent(done: int, total: int) -> None:
-    pass
+def _place(spec: ModelSpec, *what: Any) -> bool:
+    try:
+        return place(*what)
+    except DownloadError as error:
+        raise DownloadError(f"{error}\n{_instead(spec)}") from None
+
+
+def _instead(spec: ModelSpec) -> str:
+    """Return what needs no download."""
+    if spec.output is Output.MATTE:
+        return "The other methods of alpha matting need no download."
+    return "The model backdrop, for plain backdrops, needs no download."

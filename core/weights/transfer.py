@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from ..registry.spec import HubFile, WeightFile
 from ..text import quotable, without_passwords
@@ -22,6 +23,9 @@ TRIES = 3
 """Broken connections in a row that bring nothing new before a source is given up."""
 PAUSE = 1.0
 """Seconds between two tries."""
+
+SILENCE = 10.0
+"""Seconds without anything from a source until the user is told."""
 
 Report = Callable[[int, int], None]
 """Called with the bytes done and the bytes in total; the total is 0 while unknown."""
@@ -46,6 +50,7 @@ class Transfer:
         self.size, _, self.digest = expectation(file)
         self.etag = ""  # of the response that the bytes in the part came from
         self.told = 0, 0  # said again while nothing new arrives
+        self.heard, self.is_named = time.monotonic(), False
 
     def run(self) -> None:
         """Download and verify; SourceFailed tells why this source is of no use."""
@@ -94,16 +99,23 @@ class Transfer:
         self.told = done, total
         self.report(done, total)
 
+    def wait(self) -> None:
+        """Say once that a source is silent, and report that nothing new has arrived."""
+        if not self.is_named and time.monotonic() - self.heard >= SILENCE:
+            self.is_named = True
+            _log.warning(
+                "%s has sent nothing for %g seconds; another source is tried if that goes on. What "
+                "has arrived is kept if you cancel.",
+                quotable(urlsplit(self.url).hostname or self.url),
+                SILENCE,
+            )
+        self.report(*self.told)
+
     def stream(self) -> None:
         """Append what is missing, or write everything where the server cannot continue."""
         for start in dict.fromkeys((self.done(), 0)):
-            self.told = start, self.size or 0
-            arriving = ask(
-                self.url,
-                self.range(start),
-                lambda: self.report(*self.told),
-                is_hub=self.hub is not None,
-            )
+            self.told, self.heard = (start, self.size or 0), time.monotonic()
+            arriving = ask(self.url, self.range(start), self.wait, is_hub=self.hub is not None)
             with closing(arriving):
                 answer = cast(Answer, next(arriving))
                 goes_on = answer.status == 206 and self.fits(answer, start)
@@ -151,7 +163,7 @@ class Transfer:
                     write_all(stream, data)
                 start += len(data)
                 self.told = start, end or 0
-                now = time.monotonic()
+                self.heard = now = time.monotonic()
                 if start - reported >= CHUNK or start == end or now - at > 0.2:
                     reported, at = start, now
                     self.report(*self.told)

@@ -1,7 +1,6 @@
 """The command line, called in process; one test runs it as a program."""
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli, sessions
-from rembg_sessions.core.cli import models, needed, one_picture
+from rembg_sessions.core.cli import folders, models, needed, one_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
@@ -145,14 +144,6 @@ def test_wrong_usage_takes_two_lines(folder, capsys, wrong):
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: ") and len(first) < 1100 and first.isprintable()
     assert re.fullmatch("`rembg-sessions( cutout)? --help` tells what there is.", second)
-
-
-def test_a_setting_that_tqdm_refuses(folder, tmp_path):
-    line = [sys.executable, "-m", "rembg_sessions", "cutout", str(folder), str(tmp_path / "out")]
-    environment = {**os.environ, "TQDM_MININTERVAL": "often"}
-    run = subprocess.run([*line, "-m", "backdrop"], env=environment, capture_output=True, text=True)
-    assert run.returncode == 1 and "Traceback" not in run.stderr
-    assert "does not take what a variable is set to whose name begins with TQDM_" in run.stderr
 
 
 def test_jpeg_needs_a_background(folder, tmp_path, capsys):
@@ -313,8 +304,17 @@ def test_models_lists_every_model(capsys):
     assert max(map(len, output.splitlines())) <= 80
 
 
+def test_own_files_are_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    (tmp_path / "mine.onnx").write_bytes(b"x" * 2_000_000)
+    assert cli.main(["models", "--installed"]) == 0
+    *_, name, how = capsys.readouterr().out.splitlines()
+    assert name == "mine.onnx  2.0 MB  yours, of a kind it does not tell"
+    assert how == "  --model-path mine.onnx, with -m and one of *_custom"
+
+
 def test_installed_models_come_first_or_alone(monkeypatch, capsys):
-    monkeypatch.setattr(models, "find", lambda spec: () if spec.name == "silueta" else None)
+    monkeypatch.setattr(models, "find", lambda spec, _: () if spec.name == "silueta" else None)
     assert cli.main(["models"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "silueta"
     assert cli.main(["models", "--installed"]) == 0
@@ -348,6 +348,30 @@ def test_as_a_program(program):
     assert "onnxruntime" in done.stdout
     usage = subprocess.run([*command[:-1], "nonsense"], capture_output=True, text=True)
     assert usage.returncode == 2
+
+
+def test_the_doctor_says_by_its_exit_code_whether_there_is_a_problem(tmp_path, monkeypatch, capsys):
+    assert cli.main(["doctor"]) == 0
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "file" / "below"))
+    (tmp_path / "file").write_text("no folder")
+    assert cli.main(["doctor"]) == 1
+    assert "1 problem found:" in capsys.readouterr().out
+
+
+def test_in_comfyui_the_shell_has_the_models_of_its_nodes(tmp_path, monkeypatch, capsys, folder):
+    package = tmp_path / "ComfyUI" / "custom_nodes" / "rembg-sessions"
+    theirs = tmp_path / "ComfyUI" / "models" / "rembg"
+    theirs.mkdir(parents=True)
+    monkeypatch.setattr(folders, "__file__", str(package / "core" / "cli" / "folders.py"))
+    assert cli.main(["doctor"]) == 0
+    assert f"Model folder:  {theirs}\n" in capsys.readouterr().out
+    (theirs / "mine.onnx").write_bytes(b"x")
+    (theirs / "u2netp.onnx").write_bytes(bytes(4_574_861))
+    assert cli.main(["models", "--installed"]) == 0
+    listed = capsys.readouterr().out
+    assert "mine.onnx" in listed and "u2netp" in listed
+    line = ["cutout", str(folder / "a.png"), str(tmp_path / "x.png"), "--model-path", "mine.onnx"]
+    assert cli.main([*line, "-m", "u2net_custom"]) == 0
 
 
 def test_cancelling_while_the_command_is_loaded():

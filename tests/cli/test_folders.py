@@ -269,10 +269,23 @@ def test_an_output_of_a_picture_that_was_replaced(source, target, capsys, tmp_pa
     assert "2 outputs exist and are kept" in said and "Nothing is left to do" not in said
     assert f"Of these, {target / 'a.png'} was made before its picture came or last" in said
     assert outputs(target) == {"a.png": "red", "b.png": "blue"}
-    assert cut_out(source, target, "--overwrite") == 0
+    assert "add --redo-if-newer to replace it." in said
+    made = (target / "b.png").stat().st_mtime_ns
+    assert cut_out(source, target, "--redo-if-newer") == 0
     assert outputs(target) == {"a.png": "green", "b.png": "blue"}
+    assert (target / "b.png").stat().st_mtime_ns == made
     assert cut_out(source, target) == 0
     assert capsys.readouterr().err.endswith("replace them.\nNothing is left to do.\n")
+    # a picture alone
+    one = [str(source / "a.png"), str(target / "a.png"), "--redo-if-newer"]
+    assert cli.main(["cutout", *one]) == 0
+    assert capsys.readouterr().err == "Nothing is left to do.\n"
+    time.sleep(0.02)
+    save(source / "a.png", "red")
+    assert cli.main(["cutout", *one]) == 0
+    assert outputs(target) == {"a.png": "red", "b.png": "blue"}
+    assert cli.main(["cutout", *one, "--overwrite"]) == 1
+    assert "--overwrite and --redo-if-newer do not go together" in capsys.readouterr().err
 
 
 def test_a_picture_is_named_once(source, target, monkeypatch, capsys):

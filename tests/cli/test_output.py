@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from helpers import profile
 from rembg_sessions.core import cli
@@ -119,3 +119,58 @@ def test_names_that_no_file_has(name, shown, tmp_path, monkeypatch, capsys):
     if name:
         assert cli.main(["cutout", name, "out.png"]) == 1
         assert f"There is no file or folder {shown}." in capsys.readouterr().err
+
+
+@pytest.fixture
+def taken(tmp_path, monkeypatch):
+    """A photo on its side, as a camera writes it, with a preview of the whole scene."""
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
+    exif = Image.Exif()
+    exif.update(
+        {0x0112: 6, 0x010F: "Camera & Co", 0x8298: "© me".encode(), 0x0132: "2026:01:02 03:04:05"}
+    )
+    exif[0x8769] = {0x829A: 0.01, 0xA002: 60, 0xA003: 50, 0x927C: b"a preview"}
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0)}
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (60, 50), COLOUR).save(path, exif=exif, icc_profile=WIDE)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [name for name, row in WRITTEN.items() if row.exif])
+def test_metadata_is_kept_on_demand(taken, suffix):
+    if not is_written(suffix):
+        pytest.skip(f"this Pillow writes no {suffix}")
+    target = taken.with_name(f"out{suffix}")
+    line = ["cutout", str(taken), str(target), "--bgcolor", "white"]
+    assert cli.main(line) == 0
+    with Image.open(target) as plain:
+        assert 0x010F not in plain.getexif() and plain.size == (50, 60)
+    assert cli.main([*line, "--keep-metadata", "--overwrite"]) == 0
+    with Image.open(target) as result:
+        assert result.size == (50, 60)  # turned once, and no viewer turns it again
+        assert ImageOps.exif_transpose(result).size == (50, 60)
+        assert result.info["icc_profile"] == WIDE
+        found = result.getexif()
+        assert found[0x010F] == "Camera & Co" and found[0x8298].encode("latin-1") == "© me".encode()
+        assert found.get(0x0112, 1) == 1
+        assert found.get_ifd(0x8825)[2] == (48.0, 8.0, 0.0)
+        assert float(found.get_ifd(0x8769)[0x829A]) == 0.01
+        assert not {0xA002, 0xA003, 0x927C} & set(found.get_ifd(0x8769))
+
+
+def test_metadata_that_is_damaged_or_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(needed, "get_session", lambda *a, **k: Session())
+    path = tmp_path / "a.jpg"
+    picture = Image.new("RGB", (60, 50), COLOUR)
+    for name, options in (("b.png", {}), ("c.png", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\xff"})):
+        picture.save(path, **options)
+        assert cli.main(["cutout", str(path), str(tmp_path / name), "--keep-metadata"]) == 0
+        with Image.open(tmp_path / name) as result:
+            assert not result.getexif()
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".tga"])
+def test_metadata_in_a_format_that_keeps_none(tmp_path, suffix, capsys):
+    line = ["cutout", "a.png", str(tmp_path / f"b{suffix}"), "--keep-metadata", "--bgcolor=white"]
+    assert cli.main(line) == 1
+    assert f"{suffix} keeps no EXIF data; leave --keep-metadata out" in capsys.readouterr().err

@@ -82,6 +82,19 @@ def test_a_line_of_json_for_each_picture(jobs, place, capsys):
     assert lines(streams.err) == [f"'{inputs[2]}' is not an image that Pillow can read."]
 
 
+def test_json_of_outputs_that_are_kept(place, capsys):
+    assert cli.main(["cutout", "in/a.png", "out/a.png"]) == 0
+    capsys.readouterr()
+    assert cli.main(["cutout", "in", "out", "--json", "--quiet"]) == 1
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    kept, *rest = found
+    assert [line["kept"] for line in found] == [True, False, False, False]
+    assert Path(kept["output"]) == Path("out", "a.png") and len(rest) == 3
+    assert (kept["model"], kept["milliseconds"], kept["error"]) == (None, 0, None)
+    assert cli.main(["cutout", "in/a.png", "out/a.png", "--json", "--redo-if-newer"]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"]
+
+
 def test_json_of_one_picture(place, capsys):
     assert cli.main(["cutout", "in/b.png", "x.png", "--json"]) == 0
     line = json.loads(capsys.readouterr().out)

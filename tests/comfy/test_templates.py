@@ -213,7 +213,7 @@ def server(tmp_path_factory):
     base = make_base(tmp_path_factory.mktemp("templates") / "base")
     shutil.copy(Path(str(COMFYUI)) / "input" / PICTURE, base / "input")
     models = base / "models" / "rembg"
-    write_network(models / "u2netp.onnx")
+    write_network(models / "u2net.onnx")
     write_sam(*(models / file.file for file in get_model("mobile-sam").weights))
     with running(base, MODEL_CHECKSUM_DISABLED="1") as server:
         yield server
@@ -345,13 +345,13 @@ class TestInComfyUI:
         assert (result[inside, 3] == 255).mean() > 0.99
 
     def test_session_is_shared_with_core(self, run, picture, server):
-        before = server.log().count("Opened u2netp.onnx")
+        before = server.log().count("Opened u2net.onnx")
         results = run(SHARED_SESSION)
         (theirs,), (ours,) = results["with_core"], results["with_rembg"]
         assert_cut_out(theirs, picture)
         assert_cut_out(ours, picture)
         assert np.abs(theirs[..., 3].astype(int) - ours[..., 3]).max() <= 1
-        assert server.log().count("Opened u2netp.onnx") <= before + 1
+        assert server.log().count("Opened u2net.onnx") <= before + 1
 
     def test_blueprint(self, server, listed, picture):
         """Expanded as the page does when it runs, the blueprint cuts out."""

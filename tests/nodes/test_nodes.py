@@ -13,7 +13,12 @@ torch = pytest.importorskip("torch", reason="the nodes need torch, which ComfyUI
 from asked import Asked  # noqa: E402
 
 from rembg_sessions import nodes  # noqa: E402
-from rembg_sessions.core.errors import ImageError, LowConfidenceError, OptionError  # noqa: E402
+from rembg_sessions.core.errors import (  # noqa: E402
+    ImageError,
+    LowConfidenceError,
+    ModelPathError,
+    OptionError,
+)
 from rembg_sessions.core.imaging.bleed import REACH, bleed  # noqa: E402
 from rembg_sessions.core.imaging.morphology import dilate  # noqa: E402
 from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
@@ -138,6 +143,14 @@ def test_colour_background_gives_rgb():
         REMOVE.execute(source, Layers(), background="colour", background_colour="reddish")
     with pytest.raises(OptionError, match="preview is 'hair'; use one of checkerboard, white"):
         REMOVE.execute(source, Layers(), preview="hair")
+
+
+def test_half_transparent_colour_behind_a_cutout():
+    colour = {"background": "colour", "background_colour": "#ff000080"}
+    image, mask, _ = REMOVE.execute(images(), Layers(), **colour)
+    assert image.shape == (1, H, W, 4)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0, 128 / 255]))
+    assert image[0, 0, -1, 3] == 1 and mask[0, 0, 0] == 0
 
 
 def test_existing_alpha_is_an_upper_bound():
@@ -496,6 +509,20 @@ def own_files(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "model_folders", lambda: (tmp_path,))
     monkeypatch.setattr(host, "custom_files", lambda: names)
     return tmp_path
+
+
+def test_nodes_open_own_files_of_the_model_folders_alone(own_files, tmp_path_factory, monkeypatch):
+    """Not those of the folder that ComfyUI was started in, which Python and the shell may open."""
+    here = tmp_path_factory.mktemp("here")
+    for name in ("hair.onnx", "secret.onnx"):
+        (here / name).write_bytes((own_files / "hair.onnx").read_bytes())
+    monkeypatch.chdir(here)
+    handle = models_module.open_handle("hair.onnx: IS-Net", "CPU")
+    assert handle.session.paths == (own_files / "hair.onnx",)
+    for choice in ("secret.onnx: IS-Net", f"{here / 'secret.onnx'}: IS-Net"):
+        assert "outside the model folders" in SESSION.VALIDATE_INPUTS(choice)
+        with pytest.raises(ModelPathError, match="outside the model folders"):
+            models_module.open_handle(choice, "CPU")
 
 
 def test_own_files_are_listed_with_their_kind(own_files):

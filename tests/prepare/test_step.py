@@ -20,8 +20,8 @@ import pytest
 from graphs import birefnet, isnet, save
 
 from rembg_sessions.core import get_session, new_session, release_sessions
+from rembg_sessions.core.cli import folders as shell_folders
 from rembg_sessions.core.cli import main
-from rembg_sessions.core.cli import models as shell_models
 from rembg_sessions.core.errors import ModelRunError, OptionError
 from rembg_sessions.core.prepare import cache, prove, step
 from rembg_sessions.core.prepare.step import prepare
@@ -495,7 +495,7 @@ def test_the_shell_of_comfyui_finds_what_its_nodes_prepared(tmp_path, capsys, mo
     package = tmp_path / "custom_nodes" / "rembg-sessions"
     models = tmp_path / "models" / "rembg"
     path = prepare(save(isnet(half=True), models / "mine.onnx"), CPU, float32=True)
-    monkeypatch.setattr(shell_models, "__file__", str(package / "core" / "cli" / "models.py"))
+    monkeypatch.setattr(shell_folders, "__file__", str(package / "core" / "cli" / "folders.py"))
     assert main(["prepared"]) == 0
     assert str(path) in capsys.readouterr().out
     assert main(["prepared", "--remove"]) == 0

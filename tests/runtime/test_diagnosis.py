@@ -65,7 +65,14 @@ BOTH = {
     "distributions": {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"},
     "owners": ("onnxruntime", "onnxruntime-gpu"),
 }
-CPU_LAST = {"ort_package": "onnxruntime", "ort_cuda": None, "ort_providers": (AZURE, CPU)}
+CPU_LAST = {
+    "ort_package": "onnxruntime",
+    "ort_cuda": None,
+    "ort_providers": (AZURE, CPU),
+    "overwritten_files": {"onnxruntime-gpu": 16},
+}
+MIXED = {"overwritten_files": {"onnxruntime": 3, "onnxruntime-gpu": 13}}
+AGAIN = f"{PIP} install --force-reinstall --no-deps"
 NOT_INSTALLED = {
     "distributions": {},
     "owners": (),
@@ -125,38 +132,47 @@ def test_notes_say_what_a_working_machine_leaves_unused():
     assert "Everything is in order" in text
 
 
-def test_both_packages_installed():
-    text = report(facts(**BOTH, ort_package="onnxruntime-gpu"))
+def test_both_packages_installed_and_one_of_them_is_complete():
+    """What other packs require stays satisfied, so that their next installation changes nothing."""
+    given = facts(**BOTH, ort_package="onnxruntime-gpu", overwritten_files={"onnxruntime": 16})
+    text = report(given)
+    assert "Note: onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1 are installed together." in text
+    assert "onnxruntime-gpu came last and is complete" in text
+    assert "Everything is in order" in text
+    assert repair_commands(given) == []
+
+
+def test_both_packages_installed_and_neither_is_complete():
+    given = facts(**BOTH, **MIXED, ort_package="onnxruntime-gpu")
+    text = report(given)
     assert "1 problem found:" in text
     assert "onnxruntime 1.31.1 and onnxruntime-gpu 1.31.1 are installed together" in text
-    assert "overwrite each other's files" in text
-    assert "onnxruntime-gpu came last" in text
-    assert text.splitlines()[-2:] == [
-        f"  {PIP} uninstall -y onnxruntime onnxruntime-gpu",
-        f"  {PIP} install onnxruntime",
-    ]
+    assert "overwrite each other's files: onnxruntime-gpu came last." in text
+    assert (
+        "Files are gone, or another package's: 3 of onnxruntime and 13 of onnxruntime-gpu." in text
+    )
+    assert text.splitlines()[-1] == f"  {AGAIN} onnxruntime"
 
 
 def test_cpu_package_over_the_gpu_package():
     given = gpu(**BOTH, **CPU_LAST)
-    assert len(problems(given)) == 2
-    text = report(given)
-    assert "2 problems found:" in text
-    assert "onnxruntime came last" in text
-    assert "build without CUDA" in text
+    (problem,) = problems(given)
+    assert "build without CUDA" in problem
+    assert "onnxruntime came last" in report(given)
+    assert repair_commands(given) == [f"{AGAIN} onnxruntime-gpu"]
+    # without torch, nobody lends the libraries
+    given = gpu(**BOTH, **CPU_LAST, torch=None, torch_cuda=None)
     assert repair_commands(given) == [
-        f"{PIP} uninstall -y onnxruntime onnxruntime-gpu",
-        f"{PIP} install onnxruntime-gpu",
+        f'{PIP} install "onnxruntime-gpu[cuda,cudnn]"',
+        f"{AGAIN} onnxruntime-gpu",
     ]
 
 
 def test_cpu_package_on_a_gpu_machine():
     given = facts(accelerator="cuda", driver_cuda="13.1", torch="2.14.0", torch_cuda="13.0")
     assert ["NVIDIA GPU" in text for text in problems(given)] == [True]
-    assert repair_commands(given) == [
-        f"{PIP} uninstall -y onnxruntime",
-        f"{PIP} install onnxruntime-gpu",
-    ]
+    # the other one stays, or the next pack that requires it would bring it back, over this one
+    assert repair_commands(given) == [f"{PIP} install onnxruntime-gpu"]
 
 
 @pytest.mark.parametrize(
@@ -215,8 +231,8 @@ def test_old_driver():
 
 
 def test_the_cuda_of_a_working_older_package_is_kept():
-    given = gpu(**BOTH, ort_cuda="12.8", torch_cuda="12.8")
-    assert repair_commands(given)[-1] == f'{PIP} install "onnxruntime-gpu>=1.19,<1.27"'
+    given = gpu(**BOTH, **MIXED, ort_cuda="12.8", torch_cuda="12.8")
+    assert repair_commands(given)[-1] == f'{AGAIN} "onnxruntime-gpu>=1.19,<1.27"'
 
 
 def test_onnxruntime_missing():
@@ -236,10 +252,7 @@ def test_onnxruntime_broken_by_an_uninstall():
     text = report(given)
     assert "onnxruntime-gpu cannot be imported: module 'onnxruntime' has no attribute" in text
     assert "317 files of onnxruntime-gpu are gone" in text
-    assert repair_commands(given) == [
-        f"{PIP} uninstall -y onnxruntime-gpu",
-        f"{PIP} install onnxruntime-gpu",
-    ]
+    assert repair_commands(given) == [f"{AGAIN} onnxruntime-gpu"]
 
 
 def test_a_damaged_package_is_reinstalled_as_it_was():
@@ -249,10 +262,7 @@ def test_a_damaged_package_is_reinstalled_as_it_was():
         missing_files={"onnxruntime-openvino": 2},
     )
     assert "2 of its files are gone" in report(given)
-    assert repair_commands(given) == [
-        f"{PIP} uninstall -y onnxruntime-openvino",
-        f"{PIP} install onnxruntime-openvino",
-    ]
+    assert repair_commands(given) == [f"{AGAIN} onnxruntime-openvino"]
 
 
 def test_windows_dll_error_names_the_runtime():
@@ -261,9 +271,9 @@ def test_windows_dll_error_names_the_runtime():
 
 
 def test_environments_of_uv_have_no_pip():
-    assert repair_commands(facts(**BOTH, has_pip=False)) == [
-        "uv pip uninstall --python /opt/py/bin/python onnxruntime onnxruntime-gpu",
-        "uv pip install --python /opt/py/bin/python onnxruntime",
+    assert repair_commands(facts(**BOTH, **MIXED, has_pip=False)) == [
+        "uv pip install --python /opt/py/bin/python --reinstall-package onnxruntime --no-deps "
+        "onnxruntime",
     ]
 
 
@@ -281,7 +291,7 @@ def test_lines_are_for_the_shells_of_windows(monkeypatch):
     assert "then run (in cmd; in PowerShell with & before it):\n" in report(given)
     monkeypatch.setattr(diagnosis, "collect", lambda: given)
     text = missing_runtime_message(ImportError("gone"))
-    assert "run (in cmd; in PowerShell with & before it)\n" in text
+    assert "Run this once (in cmd; in PowerShell with & before it), and start again:\n" in text
 
 
 def test_this_machine(monkeypatch, tmp_path):
@@ -346,23 +356,30 @@ def test_packages_that_share_the_folder_are_told_from_the_others(monkeypatch, tm
         info.mkdir()
         metadata_text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         (info / "METADATA").write_text(metadata_text)
-        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+        (info / "RECORD").write_text("".join(f"{file}\n" for file in files))
 
     (tmp_path / "onnxruntime").mkdir()
     for name in ("__init__.py", "a,b.py"):
         (tmp_path / "onnxruntime" / name).touch()
-    files = ["onnxruntime/__init__.py", '"onnxruntime/a,b.py"', "onnxruntime/capi/gone.so"]
-    install("onnxruntime_gpu", "1.31.1", [*files, "onnxruntime/__pycache__/gone.pyc"])
-    install("onnxruntime_extensions", "0.14", ["onnxruntime_extensions/__init__.py"])
-    install("numpy", "2.0", ["numpy/__init__.py"])
+    files = ["onnxruntime/__init__.py,,", '"onnxruntime/a,b.py",,', "onnxruntime/capi/gone.so,,"]
+    install("onnxruntime_gpu", "1.31.1", [*files, "onnxruntime/__pycache__/gone.pyc,,"])
+    sizes = ["onnxruntime/__init__.py,sha256=x,7", '"onnxruntime/a,b.py",sha256=x,0']
+    install("onnxruntime", "1.32.0", sizes)
+    install("onnxruntime_extensions", "0.14", ["onnxruntime_extensions/__init__.py,,"])
+    install("numpy", "2.0", ["numpy/__init__.py,,"])
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     # since Python 3.12 these are the files that are still there
     there = property(lambda self: [metadata.PackagePath("onnxruntime/__init__.py")])
     monkeypatch.setattr(metadata.Distribution, "files", there)
-    versions, owners, missing = installation._distributions()
-    assert versions == {"onnxruntime-gpu": "1.31.1", "onnxruntime-extensions": "0.14"}
-    assert owners == ("onnxruntime-gpu",)
+    versions, owners, missing, overwritten = installation._distributions()
+    assert versions == {
+        "onnxruntime": "1.32.0",
+        "onnxruntime-gpu": "1.31.1",
+        "onnxruntime-extensions": "0.14",
+    }
+    assert owners == ("onnxruntime", "onnxruntime-gpu")
     assert missing == {"onnxruntime-gpu": 1}
+    assert overwritten == {"onnxruntime": 1}
 
 
 @pytest.mark.parametrize(
@@ -511,9 +528,16 @@ def test_a_password_with_a_slash_is_hidden(monkeypatch):
 def test_missing_runtime_message(monkeypatch):
     monkeypatch.setattr(diagnosis, "collect", lambda: facts(distributions={}, owners=()))
     text = missing_runtime_message(ImportError("No module named 'onnxruntime'"))
-    assert "onnxruntime is not installed: No module named 'onnxruntime'." in text
-    assert f"{PIP} install onnxruntime\n" in text
-    assert " doctor" in text
+    assert text.splitlines() == [
+        "onnxruntime, which runs the models, is not installed. Run this once, and start again:",
+        f"  {PIP} install onnxruntime",
+    ]
+    monkeypatch.setattr(diagnosis, "collect", lambda: facts())
+    text = missing_runtime_message(ImportError("no DLL"))
+    assert text.startswith(
+        "onnxruntime cannot be imported: no DLL.\nClose the programs that use it"
+    )
+    assert " doctor" in text and f"{AGAIN} onnxruntime\n" in text
 
 
 def test_places_that_could_steer_a_terminal_or_are_too_long(monkeypatch):

@@ -6,15 +6,58 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from rembg_sessions.core.runtime import doctor
 from rembg_sessions.core.runtime.doctor import doctor_command, shell_line, shell_remark
 
+ROOT = Path(__file__).resolve().parents[2]
 
-def test_the_script_where_it_is_installed(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """A script of this package beside this Python, which is not on the path."""
+    name = "rembg-sessions.exe" if sys.platform == "win32" else "rembg-sessions"
+    path = tmp_path / "scripts" / name
+    path.parent.mkdir()
+    path.touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(path.parent / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(sys, "argv", ["python"])
+    return path.with_suffix("")
+
+
+def test_the_script_where_it_is_on_the_path(script, monkeypatch):
+    monkeypatch.setenv("PATH", str(script.parent))
     assert doctor_command() == "`rembg-sessions doctor`"
+
+
+def test_the_script_where_it_is_not_on_the_path(script):
+    assert doctor_command().startswith(f"`{shell_line([str(script), 'doctor'])}`")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its paths begin with a drive")
+def test_the_script_of_another_python_is_not_taken_for_ours(script, tmp_path, monkeypatch):
+    other = tmp_path / "other" / "rembg-sessions"
+    other.parent.mkdir()
+    other.touch(0o755)
+    monkeypatch.setenv("PATH", str(other.parent))
+    assert doctor_command() == f"`{script} doctor`"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["scripts/rembg-sessions"])
+    assert doctor_command() == "`scripts/rembg-sessions doctor`"  # as it was typed
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert doctor_command() == "`rembg-sessions doctor`"
+
+
+def test_in_comfyui_no_script_is_named(script, monkeypatch):
+    """There the pack is loaded from its folder, whatever is installed beside it."""
+    monkeypatch.setattr(doctor, "__name__", "/ComfyUI/custom_nodes/rembg-sessions.core.doctor")
+    monkeypatch.setenv("PATH", str(script.parent))
+    monkeypatch.setattr(sys, "argv", ["main.py"])
+    assert shell_line([sys.executable, str(ROOT), "doctor"]) in doctor_command()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="splits as shells of Unix do")

@@ -158,13 +158,19 @@ def test_a_provider_whose_libraries_do_not_load(make, request_, caplog):
     net.run(FEED)
     assert net.provider == "CPU"
     (message,) = warnings(caplog)
-    assert "CUDA was requested for net.onnx" in message and "uses CPU" in message
+    assert "CUDA was requested for net.onnx, but could not be loaded" in message
+    assert message.endswith("Running on CPU.")
 
 
-def test_libraries_that_must_load(make):
+@pytest.mark.parametrize(
+    ("devices", "said"), [(0, "no NVIDIA GPU was found"), (1, "its libraries are missing")]
+)
+def test_libraries_that_must_load(make, monkeypatch, devices, said):
+    monkeypatch.setattr(graph, "nvidia_driver", lambda: (devices, ""))
     net, _ = make("CUDA", cpu_fallback=False, loads=[CPU])
-    with pytest.raises(ProviderError, match="could not load it and uses CPU"):
+    with pytest.raises(ProviderError, match=f"could not be loaded: {said}") as error:
         net.run(FEED)
+    assert "Running" not in str(error.value)
 
 
 @pytest.mark.parametrize("request_", ["CUDA", "Auto"])

@@ -76,8 +76,9 @@ def isnet(side=64, *, half=False, weights=np.float32, opset=15, shape=None):
     def pool(value):
         return b.op("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
 
-    first = b.op("Relu", b.conv(value, 3, 6, stride=2))
-    second = b.op("Relu", b.conv(pool(first), 6, 6))
+    first = b.op("Relu", b.conv(value, 3, 6, stride=2, name="/conv_in/Conv"))
+    second = b.conv(pool(first), 6, 6, name="/stage1/rebnconvin/conv_s1/Conv")
+    second = b.op("Relu", second)
     third = b.op("Relu", b.conv(pool(second), 6, 6))
     second = b.op("Concat", enlarge(third, side // 4), second, axis=1)
     second = b.op("Relu", b.conv(second, 12, 6))

@@ -33,7 +33,8 @@ from weights_server import (
     use_hub,
 )
 
-from rembg_sessions.core.errors import WeightsError
+from rembg_sessions.core.errors import DownloadError, WeightsError
+from rembg_sessions.core.registry.spec import Output
 from rembg_sessions.core.text import LIMIT
 from rembg_sessions.core.weights import failures, network, transfer
 from rembg_sessions.core.weights import store as weights
@@ -205,7 +206,7 @@ def half_sent(handler):
 SETTINGS_CHILD = """
 import logging, sys
 from pathlib import Path
-from rembg_sessions.core.errors import WeightsError
+from rembg_sessions.core.errors import DownloadError, WeightsError
 from rembg_sessions.core.registry.spec import HubFile, ModelSpec, WeightFile
 from rembg_sessions.core.weights import store as weights
 
@@ -404,10 +405,56 @@ def test_cancel_is_heard_within_a_second(server, tmp_path):
 # Refusals
 
 
+def test_addresses_that_fail_alike_are_listed_together(server, tmp_path, caplog):
+    server.behaviours = {HUB: [status(404)], RELEASE: [status(404)]}
+    with pytest.raises(DownloadError) as error:
+        weights.ensure(model(row(server)), folders=[tmp_path], on_progress=lambda *_: None)
+    assert str(error.value).splitlines() == [
+        "tiny.onnx could not be downloaded:",
+        f"- {server.url}{HUB} and",
+        f"  {server.url}{RELEASE} answered 404 Not Found: there is no such file any more",
+        f"By hand: download it in a browser and save it as {tmp_path / 'tiny.onnx'}. Behind a "
+        "proxy, set HTTPS_PROXY.",
+        "The model backdrop, for plain backdrops, needs no download.",
+    ]
+    assert caplog.messages == []
+
+
+def test_a_proxy_that_is_set_is_not_asked_for(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # https alone, which is not asked
+    server.behaviours = {HUB: [status(404)], RELEASE: [status(404)]}
+    with pytest.raises(DownloadError) as error:
+        weights.ensure(model(row(server), output=Output.MATTE), folders=[tmp_path])
+    assert "Behind a proxy" not in str(error.value)
+    assert str(error.value).endswith("The other methods of alpha matting need no download.")
+
+
+def test_a_source_that_failed_is_named_where_another_one_helped(server, tmp_path, caplog):
+    server.behaviours[HUB] = [status(404)]
+    weights.ensure(model(row(server)), folders=[tmp_path], on_progress=lambda *_: None)
+    assert caplog.messages == [
+        f"tiny.onnx is from {server.url}{RELEASE}: {server.url}{HUB} answered 404 Not Found: there "
+        "is no such file any more."
+    ]
+
+
+@pytest.mark.parametrize("behave", [silent, half_then_wait])
+def test_a_silent_source_is_named_once(behave, server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(transfer, "SILENCE", 0.3)
+    monkeypatch.setattr(network, "BREATH", 0.1)
+    monkeypatch.setattr(network, "TIMEOUT", 1)
+    server.behaviours[HUB] = [behave]
+    weights.ensure(model(row(server)), folders=[tmp_path], on_progress=lambda *_: None)
+    silence, helped = caplog.messages
+    assert silence.startswith("127.0.0.1 has sent nothing for 0.3 seconds; another source is tried")
+    assert "did not answer for 1 seconds (timeout)" in helped
+    server.released.set()
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (404, "404"),
+        (410, "410"),
         (401, "hf auth login"),
         (403, "HF_TOKEN"),
         (500, "500"),
