@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError
-from .morphology import dilate
 from .motion import Copies, Motion, find_motion, resized, small_copies
 
 Alpha = NDArray[np.float32]
@@ -27,7 +26,7 @@ Alpha = NDArray[np.float32]
 _CUT = 0.6  # share of a picture that its neighbour shows, too; below it there is a cut between them
 _MOST_CREDIT = 6  # frames for which a part is held at most, and no more than it was there before
 _EDGE = 2  # pixels by which an outline may wander and is no part that comes or goes
-_AROUND = 3  # pixels around such a part that belong to it
+_AROUND = 8  # pixels around the middle of such a part that may belong to it
 _DENIED = 0.5  # of alpha: a change that makes foreground of background, or the other way round
 _CHANGED = 0.3  # of alpha, around it
 
@@ -150,7 +149,8 @@ def _hold(
     side = 2 * _EDGE + 1
     lowest, highest = ndimage.minimum_filter(was, side), ndimage.maximum_filter(was, side)
     denied = (np.abs(np.clip(now, lowest, highest) - now) > _DENIED) & past.same
-    denied = dilate(denied, _AROUND) & (np.abs(was - now) > _CHANGED)
+    changed = np.abs(was - now) > _CHANGED
+    denied = ndimage.binary_dilation(denied, iterations=_AROUND, mask=changed) & changed
     known = np.where(past.same, last_credit.take(places), 0)
     held = denied & (known > 0)
     credit[...] = np.where(
@@ -161,11 +161,8 @@ def _hold(
 
 def _mix(found: Alpha, before: Alpha, held: NDArray[np.bool_], size_hw: tuple[int, int]) -> Alpha:
     """Return alpha of the last frame where a part is held, with a soft transition."""
-    from scipy import ndimage
-
-    blurred = ndimage.uniform_filter(dilate(held).astype(np.float32), 3, mode="nearest")
-    share = resized(blurred, size_hw)
-    return found + share * (before - found)
+    share = resized(held.astype(np.float32), size_hw)
+    return np.add(found, share * (before - found), dtype=np.float32)
 
 
 def _shrunk(alpha: Alpha, size_hw: tuple[int, int]) -> Alpha:
