@@ -1,4 +1,5 @@
-# make demo | test | lint | bench | clean. Needs Python 3.10 or newer; all else goes to .venv.
+# make demo | test | lint | bench [NETWORK=FILE.onnx] | clean. Needs Python 3.10 or newer; all else
+# goes to .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +15,7 @@ test: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python tests/bench/bench.py $(ARGS)
 	$(BIN)/python tests/bench/matting.py $(ARGS)
+	$(BIN)/python tests/bench/networks.py $(NETWORK) $(ARGS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -72,8 +72,7 @@ def remove_batch(
     OptionError
         If ``workers`` is below 1, ``on_error`` neither, or a ``trimap`` given for ``steady``.
     """
-    if workers is None:
-        workers = max(_FEWEST, min(cpu_count(), _MANY))
+    workers = default_workers() if workers is None else workers
     whole("workers", workers, 1, _MOST_WORKERS)
     one_of("on_error", on_error, get_args(OnError))
     try:
@@ -167,6 +166,11 @@ def _steadied(frames: Iterable[_Asked | Exception]) -> Iterator[_Asked | Excepti
             yield frame
         yield replace(frame, layers=layers)
     yield from waiting
+
+
+def default_workers() -> int:
+    """Return how many pictures are worked on at a time: one for each processor, from 2 to 8."""
+    return max(_FEWEST, min(cpu_count(), _MANY))
 
 
 def in_order(

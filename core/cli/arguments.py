@@ -16,7 +16,7 @@ from ..session.factory import DEFAULT_MODEL
 from ..session.network import CLOTH_CATEGORIES
 from ..session.vitmatte import VARIANTS
 from ..text import visible
-from . import cutout, framing, models
+from . import batch, cutout, framing, models, optimize
 from .terminal import say, show
 
 _COLOUR_OPTIONS = ("-bgc", "--bgcolor")
@@ -45,6 +45,19 @@ examples:
 
 exit codes:
   0 done, or done before; 1 something failed; 2 wrong usage; 3 no picture found; 130 cancelled
+"""
+
+
+_BATCH_EXAMPLES = """\
+A source is a folder, a .txt file with a path or an address in each line, or an address that fsspec
+lists, s3://bucket/photos for example. The outputs, and a record of each picture in JSON Lines, go
+to the target. Run it again to go on: what is done is not done again.
+
+examples:
+  rembg-sessions batch photos/ cutouts/ --model isnet-general-use
+  rembg-sessions batch photos/ cutouts/ --retry-failed
+  rembg-sessions batch incoming/ cutouts/ --watch
+  rembg-sessions batch s3://bucket/photos s3://bucket/cutouts --manifest done.jsonl
 """
 
 
@@ -124,6 +137,16 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_cutout(cut)
 
+    many = commands.add_parser(
+        "batch",
+        help="cut out a folder, a list or a bucket, with a record; goes on where it stopped",
+        usage="rembg-sessions batch SOURCE TARGET [options]",
+        epilog=_BATCH_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_cutout(many)
+    batch.add_arguments(many)
+
     listing = commands.add_parser(
         "models", help="list the models", epilog="example: rembg-sessions models --installed"
     )
@@ -146,6 +169,13 @@ def parser() -> argparse.ArgumentParser:
     )
     keeping.set_defaults(run=models.prepared)
     keeping.add_argument("--remove", action="store_true", help="remove them to make room")
+
+    making = commands.add_parser(
+        "optimize",
+        help="make a copy of a network that computes in int8, and judge it",
+        epilog="example: rembg-sessions optimize isnet-general-use --int8 --pictures photos/",
+    )
+    optimize.add_arguments(making)
 
     examine = commands.add_parser(
         "doctor", help="examine the installation", epilog="example: rembg-sessions doctor"

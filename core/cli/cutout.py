@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from ..batch import in_order, remove_batch
 from ..errors import OptionError
 from ..imaging.metadata import read_exif
-from ..imaging.picture import open_picture, read_file
-from ..pipeline import remove
+from ..imaging.picture import read_file
 from ..text import visible
 from . import asked, clip
 from .inputs import check_ending, check_file_name, check_folder_name, names
 from .jobs import STREAM, Found, Job, ends_as_folder, find_jobs, is_folder, one_job
 from .needed import Models, open_models, wanted
+from .one_picture import Done, attempt, cut_out, report
 from .output import TargetError, check_place, remove_leftovers, write
-from .terminal import about, counted, hush, named, remark, say, show
+from .terminal import counted, hush, remark, say
 
 NOTHING_FOUND = 3
 """The exit code where there is no picture, which is neither done nor failed."""
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """At a folder that is watched."""
-
-_MOST_MEBIBYTES = 2048
-"""Of standard input, which may have no end."""
-
-
-@dataclass(slots=True)
-class _Done:
-    """How a picture's job ended."""
-
-    job: Job
-    milliseconds: int = 0
-    warnings: list[str] = field(default_factory=list[str])
-    error: str = ""
-    is_last: bool = False
-    """Whether the others would fail like this one."""
-    is_kept: bool = False
-    """Whether the output was there already, and stays."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     redo, overwrite = options.redo_if_newer, options.overwrite
     job = one_job(inputs[0], output, ending, overwrite=overwrite, redo=redo)
     if job is None:
-        _report(_Done(Job(inputs[0], output), is_kept=True), None, options)
+        report(Done(Job(inputs[0], output), is_kept=True), None, options)
         remark("Nothing is left to do.")
         return 0
     return _run_one(job, suffix, options)
@@ -96,10 +75,10 @@ def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
         check_place(Path(job.target).parent)
     models = open_models(options)
     if options.json:
-        done = _try(job, models, options)
-        _report(done, models, options)
+        done = attempt(job, models, options)
+        report(done, models, options)
         return 1 if done.error else 0
-    done = _cut_out(job, suffix, models, options)
+    done = cut_out(job, suffix, models, options)
     if job.target != STREAM:
         remark(
             f"{visible(job.target)}: {models.name} on {models.provider}, {done.milliseconds} ms."
@@ -113,9 +92,9 @@ def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Na
     for sentence in found.remarks():
         remark(sentence)
     for job in found.kept if options.json else ():
-        _report(_Done(job, is_kept=True), None, options)
+        report(Done(job, is_kept=True), None, options)
     for source, sentence in found.failures:
-        _report(_Done(Job(source, ""), error=sentence), None, options)
+        report(Done(Job(source, ""), error=sentence), None, options)
     if not (found.jobs or options.watch):  # then no model is opened
         if found.failures:
             return 1
@@ -193,10 +172,10 @@ def _cut_out_many(found: Found, models: Models, options: argparse.Namespace) -> 
     cut = warned = 0
     stopped = threading.Event()
 
-    def work(job: Job) -> _Done | None:
+    def work(job: Job) -> Done | None:
         if stopped.is_set():
             return None
-        done = _try(job, models, options, found)
+        done = attempt(job, models, options, found)
         if not done.error:
             found.add(job.target)
         if done.is_last:
@@ -214,7 +193,7 @@ def _cut_out_many(found: Found, models: Models, options: argparse.Namespace) -> 
         for done in results:
             cut, failed = cut + (not done.error), failed + bool(done.error)
             warned += bool(done.warnings)
-            _report(done, models, options)
+            report(done, models, options)
     remark(_summary(cut, warned, failed, models))
     left = len(found.jobs) + len(found.failures) - cut - failed
     if left:
@@ -227,61 +206,9 @@ def _summary(cut: int, warned: int, failed: int, models: Models) -> str:
     return f"{cut} cut out on {models.provider}{warnings}, {failed} failed."
 
 
-def _report(done: _Done, models: Models | None, options: argparse.Namespace) -> None:
-    """Say what is wrong with a picture, and with ``--json`` how its job ended."""
-    if done.error:
-        say(named(done.job.source, done.error))
-    if options.json:
-        line = {
-            "input": done.job.source,
-            "output": None if done.error else done.job.target,
-            "model": models and models.name,
-            "device": models and models.provider,
-            "milliseconds": done.milliseconds,
-            "warnings": done.warnings,
-            "error": done.error or None,
-            "kept": done.is_kept,
-        }
-        show(json.dumps(line))
-
-
-def _try(
-    job: Job, models: Models, options: argparse.Namespace, found: Found | None = None
-) -> _Done:
-    """Cut a picture out; whatever is wrong with it stops no other."""
-    done = _Done(job)
-    with about(job.source) as warnings:
-        try:
-            if found is not None:
-                found.check(job)
-            done = _cut_out(job, Path(job.target).suffix, models, options)
-        except Exception as error:
-            done.error = str(error) or type(error).__name__
-            done.is_last = isinstance(error, TargetError)
-    done.warnings = warnings
-    return done
-
-
-def _cut_out(job: Job, suffix: str, models: Models, options: argparse.Namespace) -> _Done:
-    began = time.perf_counter()
-    if job.source == STREAM:
-        file = data = _read_stream()
-    else:
-        file = read_file(job.source)
-        data = file.data
-    picture, _ = open_picture(file)
-    result = asked.finished(remove(picture, **wanted(models, options)), options)
-    if options.keep_metadata:
-        result.info["exif"] = read_exif(data)
-    write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
-    if options.delete_input:
-        _delete(Path(job.source))
-    return _Done(job, round(1000 * (time.perf_counter() - began)))
-
-
 def _steady_ends(
     jobs: list[Job], found: Found, models: Models, options: argparse.Namespace
-) -> Iterator[_Done]:
+) -> Iterator[Done]:
     """Cut out the frames of a folder, in the order of their names, as those of a clip."""
     results = remove_batch(
         (job.source for job in jobs),
@@ -292,7 +219,7 @@ def _steady_ends(
     )
     began = time.perf_counter()
     for job, result in zip(jobs, results, strict=True):
-        done = _Done(job)
+        done = Done(job)
         try:
             if isinstance(result, Exception):
                 raise result
@@ -311,35 +238,3 @@ def _steady_ends(
         yield done
         if done.is_last:
             return
-
-
-def _delete(source: Path) -> None:
-    try:
-        source.unlink()
-    except OSError as error:
-        raise OptionError(
-            f"{visible(str(source))} was cut out, but cannot be deleted: {error.strerror or error}."
-        ) from error
-
-
-def _read_stream() -> bytes:
-    if sys.stdin is None:
-        raise OptionError("Standard input is closed; name a file instead of -.")
-    chunks: list[bytes] = []
-    while chunk := _read_chunk(sys.stdin.buffer):
-        chunks.append(chunk)
-        if len(chunks) > _MOST_MEBIBYTES:  # it may never end
-            raise OptionError(
-                f"Standard input brings more than {_MOST_MEBIBYTES} MiB; is it a picture? Name a "
-                "file instead of -."
-            )
-    return b"".join(chunks)
-
-
-def _read_chunk(stream: BinaryIO) -> bytes:
-    try:
-        return stream.read(1 << 20)
-    except OSError as error:  # it is a folder, or a disk that fails
-        raise OptionError(
-            f"Standard input cannot be read ({error.strerror or error}); name a file instead of -."
-        ) from error

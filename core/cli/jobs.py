@@ -111,14 +111,18 @@ class Found:
                 f"Of these, {_list(self.outdated)} were made before their pictures came or last "
                 "changed, and may show others: add --redo-if-newer to replace them."
             )
-        for suffix, count in sorted(self.left_out.items()):
-            said.append(f"{count} {suffix} left out: {UNREADABLE[suffix]}.")
+        said += left_out_sentences(self.left_out)
         if self.renamed:
             said.append(
                 f"{_list(self.renamed)} would share the short names of their outputs; these have "
                 "the whole names of the pictures."
             )
         return said
+
+
+def left_out_sentences(counts: Counter[str]) -> list[str]:
+    """Return sentences on pictures that cannot be read, by suffix."""
+    return [f"{n} {suffix} left out: {UNREADABLE[suffix]}." for suffix, n in sorted(counts.items())]
 
 
 def _list(names: Sequence[str]) -> str:
@@ -215,8 +219,8 @@ def find_jobs(
                 "Input and output are the same folder; name another for the cut-outs."
             )
         else:
-            files = _files(folder, target, found.failures, recursive)
-            listed = [path for path in sorted(files) if _is_picture(path, readable, found)]
+            files = files_in(folder, target, found.failures, recursive)
+            listed = [path for path in sorted(files) if is_picture(path, readable, found.left_out)]
             base = folder.parent if len(sources) > 1 and folder.name not in ("", "..") else folder
         for path in listed:
             known = pictures.setdefault(path.relative_to(base), path)
@@ -255,11 +259,11 @@ def find_jobs(
     return found
 
 
-def _is_picture(path: Path, readable: Collection[str], found: Found) -> bool:
+def is_picture(name: str | Path, readable: Collection[str], left_out: Counter[str]) -> bool:
     """Return whether a file has the name of a picture; counts those that cannot be read."""
-    kind = path.suffix.lower()
+    kind = Path(name).suffix.lower()
     if kind not in readable and kind in UNREADABLE:
-        found.left_out[kind] += 1
+        left_out[kind] += 1
     return kind in readable
 
 
@@ -274,7 +278,7 @@ def same_folder(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _files(
+def files_in(
     source: Path, target: Path, unread: list[tuple[str, str]], recursive: bool
 ) -> Iterator[Path]:
     """Yield what is no folder in a folder and those in it, also linked ones, each folder once.

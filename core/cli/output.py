@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+import zlib
 from collections.abc import Generator, Iterable
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..imaging.formats import WRITTEN, is_written
 from ..imaging.profile import without_profile
 from ..text import visible
 from ..weights.filesystem import is_too_long, remove, replace
+from . import remote
 from .jobs import STREAM, Job, same_folder
 
 # How formats that lose something are written: with as little loss as they can, unless a quality
@@ -30,6 +32,11 @@ _BEST: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True, "exact": True},  # also colours where alpha is 0
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
+# PNG's filters leave little but runs of zeros for zlib to find: of cut-outs and photos, run lengths
+# alone take half of the time of a full search or less, and 3 % more bytes. Of what repeats itself,
+# such as a page of text, they may take four times as many; a strip of the picture tells.
+_RUN_LENGTHS: dict[str, Any] = {"compress_type": zlib.Z_RLE}
+_STRIP, _MOST_MORE = 48, 1.15  # rows; bytes, as a multiple
 _LIST = ", ".join(WRITTEN)
 _LONGEST_SUFFIX = 40
 
@@ -115,6 +122,9 @@ def write(
             raise OptionError("Standard output is closed; name a file in place of -.")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        return
+    if remote.is_address(job.target):
+        remote.write(job.target, data, overwrite)
         return
     with placed(job, overwrite) as part, part.open("xb") as file:
         file.write(data)
@@ -216,6 +226,8 @@ def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
     if profile and not row.profile and picture.mode in ("RGB", "RGBA"):
         picture = without_profile(picture, profile)
     lossy = dict(_BEST.get(row.format, {}))
+    if row.format == "PNG" and _suits_run_lengths(picture):
+        said.update(_RUN_LENGTHS)
     if quality is not None and lossy:
         for name in ("lossless", "exact"):
             lossy.pop(name, None)
@@ -226,3 +238,18 @@ def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
     except (OSError, ValueError) as error:  # WebP ends at 16383 pixels, for example
         raise ImageError(f"The result cannot be written as {row.format}: {error}.") from error
     return buffer.getvalue()
+
+
+def _suits_run_lengths(picture: Image.Image) -> bool:
+    """Return whether run lengths alone compress a picture nearly as well as a full search."""
+    left, upper, right, lower = picture.getbbox() or (0, 0, 1, 1)
+    middle = (upper + lower) // 2
+    rows = (max(upper, middle - _STRIP // 2), min(lower, middle + _STRIP // 2))
+    strip = picture.crop((left, rows[0], right, rows[1]))
+
+    def size(**options: Any) -> int:
+        buffer = BytesIO()
+        strip.save(buffer, "PNG", **options)
+        return buffer.tell()
+
+    return size(**_RUN_LENGTHS) <= _MOST_MORE * size()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-_SHORT, _WHOLE = 0, 1
+SHORT, WHOLE = 0, 1
 _DIGITS = 8
 
 
@@ -39,14 +39,14 @@ def output_names(
         Paths relative to the folder of the outputs, by picture.
     """
     lengths = {
-        path: _WHOLE if Path(path.stem).suffix.lower() in picture_suffixes else _SHORT
+        path: WHOLE if Path(path.stem).suffix.lower() in picture_suffixes else SHORT
         for path in pictures
     }
     while True:
-        outputs = {path: _output(path, length, suffix) for path, length in lengths.items()}
-        keys = {path: _key(output) for path, output in outputs.items()}
+        outputs = {path: output_of(path, length, suffix) for path, length in lengths.items()}
+        keys = {path: key(output) for path, output in outputs.items()}
         counts = Counter(keys.values())
-        folders = {_key(folder) for output in outputs.values() for folder in output.parents}
+        folders = {key(folder) for output in outputs.values() for folder in output.parents}
         shared = [path for path, key in keys.items() if counts[key] > 1 or key in folders]
         if not shared:
             return outputs
@@ -59,17 +59,18 @@ def is_short(path: Path, output: Path, suffix: str) -> bool:
     return output.name == f"{path.stem}{suffix}"
 
 
-def _output(path: Path, length: int, suffix: str) -> Path:
-    if length == _SHORT:
+def output_of(path: Path, length: int, suffix: str) -> Path:
+    """Return an output of a picture: ``SHORT``, ``WHOLE``, or longer with digits of its own."""
+    if length == SHORT:
         return path.with_name(f"{path.stem}{suffix}")
-    if length == _WHOLE:
+    if length == WHOLE:
         return path.with_name(f"{path.name}{suffix}")
     # not a number: another picture would count differently
     name = f"{length} {path.as_posix()}".encode("utf-8", "surrogatepass")
     return path.with_name(f"{path.name}.{hashlib.sha256(name).hexdigest()[:_DIGITS]}{suffix}")
 
 
-def _key(path: Path) -> str:
+def key(path: Path) -> str:
     """Return what two names share that some file system takes for one."""
     folded = unicodedata.normalize("NFC", str(path)).casefold()
     return unicodedata.normalize("NFC", folded)

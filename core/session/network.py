@@ -191,14 +191,15 @@ class NetworkSession(Model, BaseSession):
 
     def __init__(self, model_name: str | None = None, sess_opts: Any = None, **options: Any):
         super().__init__(model_name, sess_opts, **options)
-        self._recipe = self.spec
+        self.recipe = self.spec
+        """The row that says what the network takes and answers."""
         self._warning = ""
         self._is_told = True
         if self.spec.custom:
             from .own import misfit, own_recipe  # here: importing the nodes takes less
 
-            self._recipe = own_recipe(self.spec, self.paths[0])
-            _input_size(self._recipe, self.input_size)
+            self.recipe = own_recipe(self.spec, self.paths[0])
+            _input_size(self.recipe, self.input_size)
             self._warning = misfit(self.spec, self.paths[0])
             self._is_told = False
             if self._warning:
@@ -207,7 +208,7 @@ class NetworkSession(Model, BaseSession):
     @property
     def stretches(self) -> bool:
         """Whether it brings the network's answers to the full range of 0..1, picture by picture."""
-        return self._recipe.min_max and self._recipe.output is not Output.LABELS
+        return self.recipe.min_max and self.recipe.output is not Output.LABELS
 
     def predict_layers(
         self, image: Image.Image, *, stretch: bool = True, **options: Any
@@ -227,6 +228,15 @@ class NetworkSession(Model, BaseSession):
             for alpha in alphas
         ]
 
+    def feed(self, image: Image.Image) -> dict[str, NDArray[np.float32]]:
+        """Return what the network takes for a picture: float32 (1, 3, H, W) by input name."""
+        graph, recipe = self.graphs[0], self.recipe
+        size_hw = input_size_hw(recipe, (image.height, image.width), self.input_size)
+        if recipe.custom:
+            size_hw = _declared_size(graph, size_hw)
+        array = normalize(image, recipe.mean, recipe.std, size_hw, scale_by_max=recipe.scale_by_max)
+        return {graph.inputs()[0][0]: array}
+
     def _find_alphas(
         self, image: Image.Image, *, sam_prompt: object, cloth_category: str | None
     ) -> list[NDArray[np.float32]]:
@@ -244,13 +254,8 @@ class NetworkSession(Model, BaseSession):
             raise OptionError(f"{self.spec.name} does not take a sam_prompt; use a sam model.")
         if cloth_category is not None:
             check_category(self.spec, cloth_category)
-        graph, recipe = self.graphs[0], self._recipe
-        size_hw = input_size_hw(recipe, (image.height, image.width), self.input_size)
-        if recipe.custom:
-            size_hw = _declared_size(graph, size_hw)
-        array = normalize(image, recipe.mean, recipe.std, size_hw, scale_by_max=recipe.scale_by_max)
-        name = graph.inputs()[0][0]
-        alphas = output_to_alphas(graph.run({name: array}), recipe, stretch=stretch)
+        answer = self.graphs[0].run(self.feed(image))
+        alphas = output_to_alphas(answer, self.recipe, stretch=stretch)
         if not self._is_told:
             from .own import remember
 

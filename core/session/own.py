@@ -27,6 +27,8 @@ OWN_MODELS: Mapping[str, str] = MappingProxyType(
 )
 """The row of a network by its kind."""
 
+_RECIPE = ("size_hw", "short_side", "mean", "std", "scale_by_max", "min_max")
+
 
 def own_kind(path: Path) -> str:
     """Return of which kind a user's file is: a key of the table above, or ``UNKNOWN``.
@@ -92,6 +94,25 @@ def own_recipe(spec: ModelSpec, path: Path) -> ModelSpec:
     if spec.output is Output.LOGITS and kind.last == "Sigmoid":
         spec = replace(spec, output=Output.PROBABILITY)
     return spec
+
+
+def own_row(recipe: ModelSpec) -> ModelSpec:
+    """Return the row for users' files that reads a file as another row does.
+
+    Raises
+    ------
+    OptionError
+        If none does.
+    """
+    for name in OWN_MODELS.values():
+        row = get_model(name)
+        has_alpha = recipe.output in (Output.PROBABILITY, Output.LOGITS)
+        if has_alpha and all(getattr(row, each) == getattr(recipe, each) for each in _RECIPE):
+            return row
+    raise OptionError(
+        f"{recipe.name} has a recipe of its own, which no model for users' files has: a copy of it "
+        "could not be used."
+    )
 
 
 def misfit(spec: ModelSpec, path: Path) -> str:

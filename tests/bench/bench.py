@@ -78,7 +78,7 @@ def our_session() -> Any:
                 is_open=True,
             )
             self.graphs, self.model_name, self.companion = (graph,), "u2net", None
-            self.input_size, self._recipe, self._warning = None, self.spec, ""
+            self.input_size, self.recipe, self._warning = None, self.spec, ""
             self._is_told = True
 
         def open(self) -> None:
@@ -182,8 +182,12 @@ def node_cases(
 
 
 CASES: dict[str, tuple[Callable[[], tuple[Callable[[], Any], Callable[[], Any]]], float]] = {
-    "cut-out, naive, 4096²": (lambda: cutout_cases(4096), 0.7),
+    "cut-out, naive, 4096²": (lambda: cutout_cases(4096), 0.5),
     "cut-out, straight alpha, 4096²": (lambda: cutout_cases(4096, putalpha=True), 0.6),
+    "cut-out, post_process_mask, 2048²": (
+        lambda: cutout_cases(2048, post_process_mask=True),
+        0.25,
+    ),
     "post_process, 2048²": (lambda: post_process_cases(2048), 0.2),
     "post_process, 4096²": (lambda: post_process_cases(4096), 0.2),
     "Remove node, estimated, 4 × 2048²": (lambda: node_cases(2048, 4, "estimated"), 0.5),
@@ -271,7 +275,7 @@ def main() -> None:
             continue
         functions = list(make())
         if name.startswith("cut-out"):
-            functions.append(pillow_floor(4096))
+            functions.append(pillow_floor(2048 if "2048" in name else 4096))
         elif name.startswith("Remove node"):
             functions.append(node_floor(2048, 4))
         ours, theirs, *floor = median_times(functions, rounds)

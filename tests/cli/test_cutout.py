@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli, sessions
-from rembg_sessions.core.cli import cutout, folders, models, needed
+from rembg_sessions.core.cli import folders, models, needed, one_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 RED = (200, 30, 40)
@@ -202,7 +202,7 @@ def asked(monkeypatch):
         calls.append(options)
         return picture.convert("RGBA")
 
-    monkeypatch.setattr(cutout, "remove", remove)
+    monkeypatch.setattr(one_picture, "remove", remove)
     return calls
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, needed, output
+from rembg_sessions.core.cli import needed, one_picture, output
 from rembg_sessions.core.cli.jobs import Job, find_jobs
 from rembg_sessions.core.cli.output import write
 from rembg_sessions.core.cli.output_names import output_names
@@ -582,14 +582,14 @@ def test_a_folder_that_cannot_be_read_stops_no_other(source, target, monkeypatch
 
 def test_an_output_that_appears_during_the_run_is_kept(source, target, monkeypatch, capsys):
     save(source / "a.png")
-    opened = cutout.open_picture
+    opened = one_picture.open_picture
 
     def meanwhile(path):
         target.mkdir()
         (target / "a.png").write_bytes(b"precious")
         return opened(path)
 
-    monkeypatch.setattr(cutout, "open_picture", meanwhile)
+    monkeypatch.setattr(one_picture, "open_picture", meanwhile)
     assert cut_out(source, target) == 1
     assert "exists by now; add --overwrite" in capsys.readouterr().err
     assert (target / "a.png").read_bytes() == b"precious"
@@ -600,7 +600,7 @@ def test_an_error_without_a_text_is_named(source, target, monkeypatch, capsys):
         raise MemoryError
 
     save(source / "a.png")
-    monkeypatch.setattr(cutout, "open_picture", fail)
+    monkeypatch.setattr(one_picture, "open_picture", fail)
     assert cut_out(source, target) == 1
     assert "a.png: MemoryError" in capsys.readouterr().err
     assert cut_out(source / "a.png", target / "a.png") == 1

@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, needed
+from rembg_sessions.core.cli import cutout, needed, one_picture
 from rembg_sessions.core.cli.arguments import parse, parser
 
 
@@ -245,7 +245,7 @@ def test_commands_of_rembg_that_are_not_here(command, said, capsys):
 def test_extras_reach_the_session_and_the_picture(place, opened, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cutout, "remove", lambda picture, **k: asked.append(k) or Image.new("RGBA", (1, 1))
+        one_picture, "remove", lambda picture, **k: asked.append(k) or Image.new("RGBA", (1, 1))
     )
     extras = {"sam_model": "sam_vit_b_01ec64", "sam_quant": True, "providers": ["CPUExec"]}
     prompt = [{"type": "point", "label": 1, "data": [3, 4]}]

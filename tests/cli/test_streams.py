@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout
+from rembg_sessions.core.cli import one_picture
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="closes descriptors as a shell does")
@@ -57,7 +57,7 @@ def test_input_that_cannot_be_read(tmp_path, monkeypatch, capsys):
 
 
 def test_input_without_an_end(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cutout, "_MOST_MEBIBYTES", 2)
+    monkeypatch.setattr(one_picture, "_MOST_MEBIBYTES", 2)
     with Path("/dev/zero" if Path("/dev/zero").exists() else __file__).open() as endless:
         if endless.name != "/dev/zero":
             pytest.skip("there is no such file")

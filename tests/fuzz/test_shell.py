@@ -25,7 +25,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, needed
+from rembg_sessions.core.cli import cutout, needed, one_picture
 from rembg_sessions.core.cli.arguments import parser
 
 POSIX = os.name == "posix"
@@ -373,7 +373,7 @@ def test_files_that_vanish_or_change(count, watch, tmp_path, quick, monkeypatch)
                 meddle()
             return opened(given)
 
-        monkeypatch.setattr(cutout, "open_picture", open_picture)
+        monkeypatch.setattr(one_picture, "open_picture", open_picture)
         result = shell(watch, f"{number}", "cutout", tree.source, tree.target, lines=99)
         before.update(dict.fromkeys(path for path in touched if path.exists()))
         check_run(watch, f"{number}", tree, before, result, touched)
