@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import reprlib
+import shlex
+import sys
 import unicodedata
 
 LIMIT = 200
@@ -28,6 +30,11 @@ def short(value: object) -> str:
         return " ".join(_values.repr(value).split())
     except Exception:  # an object that cannot be shown, a number of more than 4300 digits
         return f"a value of type {type(value).__name__}"
+
+
+def install_line(*packages: str) -> str:
+    """Return the line for a shell that brings packages to the Python that runs this."""
+    return shlex.join([sys.executable or "python", "-m", "pip", "install", *packages])
 
 
 def visible(text: str, limit: int = 1000) -> str:

@@ -25,6 +25,7 @@ class Look(NamedTuple):
     grow: Any = 0
     feather: Any = 0.0
     detail: Any = "full"
+    alpha_matting: Any = "off"
 
 
 # ComfyUI-RMBG until May 2025 chose from these; "Alpha" is older and newer than the rest.
@@ -53,6 +54,8 @@ def own_look(look: Look) -> Look:
     look = _own_order(look)
     if not isinstance(look.detail, str):  # ComfyUI-RMBG: process_res
         look = look._replace(detail=_nearest_detail(look.detail))
+    if isinstance(look.alpha_matting, bool):  # WAS Node Suite
+        look = look._replace(alpha_matting="on" if look.alpha_matting else "off")
     if isinstance(look.edge_colours, bool):  # ComfyUI-RMBG: refine_foreground
         look = look._replace(edge_colours="estimated" if look.edge_colours else "original")
     background, colour = look.background, str(look.background_colour)
@@ -94,6 +97,7 @@ def _own_order(look: Look) -> Look:
             grow=look.invert,
             feather=look.grow,
             detail=look.detail,
+            alpha_matting=look.alpha_matting,
         )
     if look.invert == "Alpha" or look.invert in _RMBG_BACKGROUNDS:
         # RMBG and BiRefNetRMBG until May 2025 had the background before the other two

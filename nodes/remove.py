@@ -43,6 +43,9 @@ from .inputs import (
 from .models import DETAILS, open_handle, stamp
 from .preview import MOST, STYLES, draw, small
 
+MATTING = ("off", "auto", "on")
+_METHODS = {"off": None, "auto": MattingOptions(method="auto"), "on": MattingOptions()}
+
 
 class RemBGRemove:
     """Cuts the foreground out of images."""
@@ -92,11 +95,12 @@ class RemBGRemove:
                     },
                 ),
                 "alpha_matting": (
-                    "BOOLEAN",
+                    list(MATTING),
                     {
-                        "default": False,
-                        "tooltip": "Solve soft edges (hair, fur) as RemBG Alpha Matting does: "
-                        "finer, and slow on large images. naive edge colours count as estimated.",
+                        "default": MATTING[0],
+                        "tooltip": "Solve soft edges (hair, fur) as RemBG Alpha Matting does: on = "
+                        "always; auto = where it fits the image better than the mask does. Slow on "
+                        "large images.",
                     },
                 ),
                 "grow": GROW,
@@ -138,11 +142,12 @@ class RemBGRemove:
         cls,
         background: Any = None,
         edge_colours: Any = None,
+        alpha_matting: Any = None,
         model: Any = None,
         detail: Any = None,
     ) -> bool:
         # naming them lifts the combo check: values of other packs are fine too; execute()
-        # says what is wrong once, not once for each of the four
+        # says what is wrong once, not once for each of the five
         return True
 
     @classmethod
@@ -158,7 +163,7 @@ class RemBGRemove:
         background: str = BACKGROUNDS[0],
         background_colour: str = "#ffffff",
         edge_colours: str = EDGE_COLOURS[0],
-        alpha_matting: bool = False,
+        alpha_matting: str = MATTING[0],
         grow: int = 0,
         feather: float = 0.0,
         preview: str = STYLES[0],
@@ -172,22 +177,32 @@ class RemBGRemove:
         frames: str = FRAMES[0],
         detail: str = DETAILS[0],
     ) -> dict[str, Any]:
-        alpha_matting = flag("alpha_matting", alpha_matting)
         look = own_look(
-            Look(background, background_colour, edge_colours, invert, grow, feather, detail)
+            Look(
+                background=background,
+                background_colour=background_colour,
+                edge_colours=edge_colours,
+                invert=invert,
+                grow=grow,
+                feather=feather,
+                detail=detail,
+                alpha_matting=alpha_matting,
+            )
         )
         one_of("background", look.background, BACKGROUNDS)
         one_of("edge_colours", look.edge_colours, EDGE_COLOURS)
+        one_of("alpha_matting", look.alpha_matting, MATTING)
         one_of("preview", preview, STYLES)
         one_of("frames", frames, FRAMES)
         colour = parse_colour(look.background_colour) if look.background == "colour" else None
         edge_colours = look.edge_colours
-        if alpha_matting and edge_colours == "naive":  # as rembg does
+        matting = _METHODS[look.alpha_matting]
+        if matting and edge_colours == "naive":  # as rembg does
             edge_colours = "estimated"
 
         refinement = Refinement(
             post_process=flag("hard_edge", hard_edge),
-            matting=MattingOptions() if alpha_matting else None,
+            matting=matting,
             threshold=threshold or None,
             keep_largest=keep_largest,
             remove_specks=remove_specks,
@@ -214,7 +229,8 @@ class RemBGRemove:
         for i, (picture, levels, layers) in enumerate(answers):
             if i == 0:  # one allocation, instead of a copy of the batch at the end
                 total, size_hw = len(pictures) * len(layers), levels.shape[:2]
-                results = np.empty((total, *size_hw, 3 if colour else 4), np.float32)
+                channels = 3 if colour and colour[3] == 255 else 4
+                results = np.empty((total, *size_hw, channels), np.float32)
                 # transparent results hold their mask already
                 found = np.empty((total, *size_hw), np.float32) if colour else results[..., 3]
             if len(layers) * len(pictures) != len(results):
@@ -258,5 +274,5 @@ def _previews(
         elif results.shape[-1] == 3:
             drawn.append(small(results[i]))
         else:
-            drawn.append(draw(style, results[i], found[i]))
+            drawn.append(draw(style, results[i], results[i, ..., 3]))
     return drawn

@@ -31,12 +31,12 @@ JOBS = {
     "matting": (
         {"matting_method": "closed-form"},
         "--alpha-matting",
-        {"alpha_matting": True},
+        {"alpha_matting": "on"},
     ),
     "matting of a small mask": (
         {"matting_method": "closed-form", "max_size": 60},
         "--alpha-matting --max-size 60",
-        {"alpha_matting": True, "max_size": 60},
+        {"alpha_matting": "on", "max_size": 60},
     ),
     "a small mask": (
         {"edge_colours": "estimated", "max_size": 60},
@@ -47,7 +47,7 @@ JOBS = {
     "a refined mask": (
         {"matting_method": "closed-form", "only_mask": True},
         "--only-mask --alpha-matting",
-        {"alpha_matting": True},
+        {"alpha_matting": "on"},
     ),
     "a colour": (
         {"edge_colours": "estimated", "bgcolor": "#204080"},

@@ -77,18 +77,18 @@ def attempt(
 def cut_out(job: Job, suffix: str, models: Models, options: argparse.Namespace) -> Done:
     """Cut a picture out and write it; what is wrong with it is raised."""
     began = time.perf_counter()
-    data = _read(job.source)
-    picture, _ = open_picture(data)
+    file = _read(job.source)
+    picture, _ = open_picture(file)
     result = asked.finished(remove(picture, **wanted(models, options)), options)
     if options.keep_metadata:
-        result.info["exif"] = read_exif(data.data if isinstance(data, FileContent) else data)
+        result.info["exif"] = read_exif(file if isinstance(file, bytes) else file.data)
     write(result, job, suffix, quality=options.quality, overwrite=options.overwrite)
     if options.delete_input:
         _delete(Path(job.source))
     return Done(job, round(1000 * (time.perf_counter() - began)))
 
 
-def _read(source: str) -> bytes | FileContent:
+def _read(source: str) -> FileContent | bytes:
     if source == STREAM:
         return _read_stream()
     if remote.is_address(source):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from ..errors import ImageError, OptionError, RuntimeMissingError
-from ..text import quotable, visible
+from ..text import install_line, quotable, visible
 
 Result = TypeVar("Result")
 
@@ -124,8 +124,8 @@ def _system(address: str) -> tuple[Any, str]:
         from fsspec import core
     except ImportError as error:
         raise RuntimeMissingError(
-            f"{shown} needs fsspec: install the package fsspec, and for buckets s3fs, "
-            "gcsfs or adlfs."
+            f"{shown} needs the package fsspec, and for buckets s3fs, gcsfs or adlfs: run "
+            f"`{install_line('fsspec')}`."
         ) from error
     fsspec: Any = core
     try:

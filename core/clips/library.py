@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ImageError, RuntimeMissingError
-from ..text import quotable
+from ..text import install_line, quotable
 
 
 def load_av() -> Any:
@@ -16,13 +16,13 @@ def load_av() -> Any:
     Raises
     ------
     RuntimeMissingError
-        If it is not installed, with the name of the package.
+        If it is not installed, with the line that installs it.
     """
     try:
         import av
     except ImportError as error:
         raise RuntimeMissingError(
-            "Videos and animations need PyAV: install the package av, or rembg-sessions[video]."
+            f"Videos and animations need the package av: run `{install_line('av')}`."
         ) from error
     return av
 

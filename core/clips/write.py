@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..imaging.pyramid import fill
-from ..text import visible
+from ..text import install_line, visible
 from .library import load_av, telling
 from .read import EXACT, Clip
 from .sound import Sound
@@ -224,8 +224,8 @@ class ClipWriter:
             stream = self._output.add_stream(kind.codec, rate=self._source.rate)
         except (ValueError, av.error.FFmpegError) as error:
             raise ImageError(
-                f"The installed PyAV has no {kind.codec}, which .{kind.format} needs: install "
-                "a newer package av, or write another format."
+                f"The installed package av has no {kind.codec}, which {kind.format} needs. Update "
+                f"it, `{install_line('--upgrade', 'av')}`, or write another format."
             ) from error
         context = stream.codec_context
         context.width, context.height = (

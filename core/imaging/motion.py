@@ -20,6 +20,8 @@ _COST = 0.35  # levels that a pixel of motion must gain, at an eighth of the siz
 _SAME = 9.0  # levels by which two pictures of one thing differ at most, noise and compression ...
 _OF_CONTRAST = 0.2  # ... and the share of the contrast there, since motion is a whole pixel here
 
+_HALF = 0.5
+
 _AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
 
 
@@ -63,10 +65,10 @@ class Motion:
             (down, right), same = self.shift, self.same
         else:
             down, right = (
-                np.rint(_resized(each.astype(np.float32) * (side / small), size_hw)).astype(np.intp)
+                np.rint(resized(each.astype(np.float32) * (side / small), size_hw)).astype(np.intp)
                 for each, side, small in zip(self.shift, size_hw, self.size_hw, strict=True)
             )
-            same = enlarge(self.same, size_hw)
+            same = resized(self.same.astype(np.float32), size_hw) > _HALF
         return _places(down, right), same
 
 
@@ -120,13 +122,6 @@ def find_motion(copies: Copies, others: Copies) -> Motion:
     return Motion(shift, difference < _SAME + _OF_CONTRAST * _contrast(copies[0]))
 
 
-def enlarge(region: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Bring a small map (h, w) to full size, each of its pixels a block."""
-    height, width = size_hw
-    picture = Image.fromarray(region.view(np.uint8))
-    return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST)).view(np.bool_)
-
-
 def _places(down: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.intp]:
     height, width = down.shape
     rows = np.arange(height, dtype=np.intp)[:, None] + down
@@ -134,7 +129,8 @@ def _places(down: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np
     return np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
 
 
-def _resized(values: Floats, size_hw: tuple[int, int]) -> Floats:
+def resized(values: Floats, size_hw: tuple[int, int]) -> Floats:
+    """Bring a map (h, w) to another size, with linear interpolation."""
     height, width = size_hw
     return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
 

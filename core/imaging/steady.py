@@ -19,7 +19,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from .morphology import dilate
-from .motion import Copies, Motion, enlarge, find_motion, small_copies
+from .motion import Copies, Motion, find_motion, resized, small_copies
 
 Alpha = NDArray[np.float32]
 
@@ -103,7 +103,7 @@ def _settle(last: _Frame | None, frame: _Frame, coming: _Frame | None) -> None:
         before = np.where(is_same, last.alphas[i].take(places), alpha)
         found = alpha if future is None else _median(before, alpha, after[i])
         held = _hold(past, before, found, last.credits[i], frame.credits[i])
-        frame.alphas[i] = np.where(enlarge(held, size_hw), before, found) if held.any() else found
+        frame.alphas[i] = _mix(found, before, held, size_hw) if held.any() else found
 
 
 def _motion(frame: _Frame, other: _Frame | None) -> Motion | None:
@@ -157,6 +157,15 @@ def _hold(
         denied, np.where(held, known - 1, 0), np.minimum(known + 1, _MOST_CREDIT)
     )
     return held
+
+
+def _mix(found: Alpha, before: Alpha, held: NDArray[np.bool_], size_hw: tuple[int, int]) -> Alpha:
+    """Return alpha of the last frame where a part is held, with a soft transition."""
+    from scipy import ndimage
+
+    blurred = ndimage.uniform_filter(dilate(held).astype(np.float32), 3, mode="nearest")
+    share = resized(blurred, size_hw)
+    return found + share * (before - found)
 
 
 def _shrunk(alpha: Alpha, size_hw: tuple[int, int]) -> Alpha:

@@ -313,7 +313,7 @@ def test_a_list_of_addresses(bucket, tmp_path, target):
 def test_without_fsspec_one_sentence_says_how_to_get_it(target, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     assert run("s3://bucket/in", target) == 1
-    assert "install the package fsspec" in capsys.readouterr().err
+    assert "-m pip install fsspec" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_damaged_video_says_so(tmp_path):
 
 def test_without_pyav_one_sentence_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(RuntimeMissingError, match="install the package av"):
+    with pytest.raises(RuntimeMissingError, match="-m pip install av"):
         open_video(str(tmp_path / "clip.mp4"))
 
 

@@ -145,6 +145,14 @@ def test_colour_background_gives_rgb():
         REMOVE.execute(source, Layers(), preview="hair")
 
 
+def test_half_transparent_colour_behind_a_cutout():
+    colour = {"background": "colour", "background_colour": "#ff000080"}
+    image, mask, _ = REMOVE.execute(images(), Layers(), **colour)
+    assert image.shape == (1, H, W, 4)
+    torch.testing.assert_close(image[0, 0, 0], torch.tensor([1.0, 0, 0, 128 / 255]))
+    assert image[0, 0, -1, 3] == 1 and mask[0, 0, 0] == 0
+
+
 def test_existing_alpha_is_an_upper_bound():
     source = images(1, 4)
     source[..., 3] = 0.25

@@ -254,7 +254,7 @@ def test_swapped_values_mean_what_they_meant(name, expected):
     if values["background"] == "transparent":
         values["background_colour"] = expected["background_colour"]
     assert values == expected
-    for key in ("model", "background", "edge_colours", "detail"):
+    for key in ("model", "background", "edge_colours", "detail", "alpha_matting"):
         assert values[key] in inputs_of("RemBGRemove")[key][0]
 
 
@@ -292,7 +292,7 @@ def test_their_size_is_a_detail(process_res, detail):
 
 
 def test_our_own_words_stay():
-    look = Look("colour", "green", "naive", True, 3, 0.5, "768")
+    look = Look("colour", "green", "naive", True, 3, 0.5, "768", "auto")
     assert own_look(look) == look
     assert own_look(Look()) == Look()
 
@@ -368,7 +368,7 @@ def test_alpha_matting_solves_the_edge(monkeypatch, disc):
         return Matte(alpha=half, trimap=half, method="fast", warning="fast took over")
 
     monkeypatch.setattr(layers, "find_matte", solve)
-    image, mask, _ = ASKED.execute(disc, Bright(), edge_colours="naive", alpha_matting=True)
+    image, mask, _ = ASKED.execute(disc, Bright(), edge_colours="naive", alpha_matting="on")
     assert asked == [((40, 60, 3), np.uint8, 240)]
     assert ASKED.shown["rembg_warnings"] == ["fast took over"]
     assert (mask == 0.5).all()

@@ -6,7 +6,7 @@ import { ask } from "./models.js";
 
 // the inputs that nodes/foreign.py reads; the choices among them tell that there is something
 // to read
-const CHOICES = ["model", "device", "background", "edge_colours", "detail"];
+const CHOICES = ["model", "device", "background", "edge_colours", "alpha_matting", "detail"];
 const READ = [...CHOICES, "background_colour", "invert", "grow", "feather"];
 const NODES = ["RemBGSession", "RemBGRemove"];
 
