@@ -76,6 +76,8 @@ def _check(options: argparse.Namespace) -> None:
         raise OptionError("--trimap belongs to one picture; use `rembg-sessions cutout`.")
     if options.steady:
         raise OptionError("--steady is for frames in their order; use `rembg-sessions cutout`.")
+    if options.redo_if_newer:
+        raise OptionError("--redo-if-newer is for `rembg-sessions cutout`; batch has its record.")
     if options.delete_input:
         raise OptionError("--delete-input is for `rembg-sessions p`, rembg's command for folders.")
 

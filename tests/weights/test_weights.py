@@ -129,7 +129,7 @@ def test_wrong_hand_placed_file_is_an_error_with_both_hashes(server, tmp_path, b
         f"{len(bad)} bytes",
         f"{len(DATA)} bytes",
         "Delete it",
-        "dis_custom",
+        "model custom",
         "MODEL_CHECKSUM_DISABLED",
     ):
         assert needed in text
