@@ -251,7 +251,7 @@ def test_unknown_model_is_refused_before_queueing(server):
 def test_missing_weights_are_explained(server, model):
     remove_node = node("RemBGRemove", image=("photo", 0))
     nodes = {"photo": node("LoadImage", image=DRAWN[0]), "cut": remove_node}
-    name = "u2netp"
+    name = "u2net"
     if model:
         nodes["session"] = node("RemBGSession", model=model, device="Auto")
         remove_node["inputs"]["session"] = ("session", 0)
