@@ -15,7 +15,6 @@ from PIL import Image, ImageChops
 from .checks import flag, one_of
 from .errors import OptionError
 from .imaging import composite
-from .imaging.bleed import bleed
 from .imaging.frame import frame_picture
 from .imaging.framing import Framing
 from .imaging.levels import alpha_to_mask, mask_to_alpha
@@ -151,8 +150,6 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
         What soft edges are coloured with: ``naive`` (rembg's default: colour times alpha),
         ``original`` (the picture's own colours; nothing is kept where alpha is 0) or
         ``estimated`` (foreground colours, estimated in milliseconds and without a compiler).
-        Where alpha is 0, the latter two have the foreground's colours for 8 pixels around the
-        edge, for programs that resize without regard to alpha, and none beyond.
         None follows ``putalpha`` and ``decontaminate``; after matting it means ``estimated``,
         as in rembg, where only ``vitmatte`` respects ``putalpha``.
     max_size
@@ -286,7 +283,7 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
                 layers = [replace(layer, cutout=None) for layer in layers]
             results = _draw(rgb, layers, colouring, only_mask, own_alpha)
         if framing is not None:
-            results = [_framed(each, framing, colouring) for each in results]
+            results = [_framed(each, framing) for each in results]
         result = composite.stack(results)
         if colour is not None and not only_mask:
             if parts.profile:
@@ -381,14 +378,11 @@ def _estimated(
     if limit is not None:
         np.minimum(cutout[..., 3], limit, out=cutout[..., 3])
     cutout *= cutout[..., 3:] > 0
-    bleed(cutout)
     return Image.fromarray(cutout)
 
 
-def _framed(result: Image.Image, framing: Framing, colouring: str) -> Image.Image:
+def _framed(result: Image.Image, framing: Framing) -> Image.Image:
     framed, is_found = frame_picture(result, framing)
-    if framed.mode == "RGBA" and colouring in ("estimated", "original"):
-        framed = composite.bled(framed, from_certain=colouring == "original")
     if not is_found:
         _log.warning(
             "No subject was found (alpha is nowhere above %g): the result is not cropped.",

@@ -169,7 +169,7 @@ class RemBGFrameSubject:
         background_colour: str = "#ffffff",
         mask: torch.Tensor | None = None,
         threshold: float = THRESHOLD,
-    ) -> dict[str, Any]:
+    ) -> Any:
         framing = Framing(
             width=width,
             height=height,

@@ -152,10 +152,10 @@ def show_text(text: str) -> None:
 def result(
     outputs: tuple[Any, ...],
     warnings: Sequence[str] = (),
-    previews: Sequence[Image.Image] = (),
+    previews: Sequence[Image.Image] | None = None,
     overall: str = "",
-) -> dict[str, Any]:
-    """Return what a node answers: its outputs, and what the page shows of them.
+) -> Any:
+    """Return what a node answers: its outputs, and with them what the page shows, if anything.
 
     The page that asked is told when the node has run, and keeps it; the history holds it, too.
 
@@ -163,12 +163,17 @@ def result(
     ----------
     warnings
         One for each result, empty where there is none; equal ones are said once.
+    previews
+        Small pictures; none of them takes away what is shown, None leaves it as it is.
     overall
-        One that concerns all results.
+        A warning that concerns all results.
     """
-    shown: dict[str, Any] = {"rembg_warnings": [*filter(None, [overall]), *tally(warnings)]}
-    if saved := save_previews(previews):
-        shown["images"] = saved
+    told = [*filter(None, [overall]), *tally(warnings)]
+    if not told and previews is None:
+        return outputs
+    shown: dict[str, Any] = {"rembg_warnings": told}
+    if previews is not None:
+        shown["images"] = save_previews(previews)
     return {"ui": shown, "result": outputs}
 
 

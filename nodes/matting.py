@@ -175,7 +175,7 @@ class RemBGAlphaMatting:
         background_threshold: int = _USUAL.background_threshold,
         scale_erode: bool = False,
         vitmatte_model: str = VARIANTS[0],
-    ) -> dict[str, Any]:
+    ) -> Any:
         if mask is None and trimap is None:
             raise ImageError("Connect a mask, or a trimap.")
         model = _open_model(vitmatte_model) if check_method(method).takes_model else None
@@ -240,7 +240,7 @@ class RemBGAlphaMatting:
             for array in (results[..., 3].copy(), results, trimaps)
         )
         fallback = "" if model is None else host.fallback_text(model)
-        return host.result(outputs, warnings, previews, fallback)
+        return host.result(outputs, warnings, previews if preview else None, fallback)
 
 
 def _is_cutout(picture: NDArray[np.float32], trimap: NDArray[np.float32]) -> bool:

@@ -29,7 +29,7 @@ from .jobs import STREAM, Job, same_folder
 # is asked for.
 _BEST: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
-    "WEBP": {"lossless": True, "exact": True},  # also colours where alpha is 0
+    "WEBP": {"lossless": True},
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 # PNG's filters leave little but runs of zeros for zlib to find: of cut-outs and photos, run lengths
@@ -229,8 +229,7 @@ def _encoded(picture: Image.Image, suffix: str, quality: int | None) -> bytes:
     if row.format == "PNG" and _suits_run_lengths(picture):
         said.update(_RUN_LENGTHS)
     if quality is not None and lossy:
-        for name in ("lossless", "exact"):
-            lossy.pop(name, None)
+        lossy.pop("lossless", None)
         lossy["quality"] = quality
     buffer = BytesIO()
     try:

@@ -12,7 +12,6 @@ from PIL import Image, ImageColor, ImageOps
 from ..checks import one_of
 from ..errors import OptionError
 from ..text import short
-from .bleed import bleed
 from .foreground import EdgeColours
 from .levels import alpha_to_levels
 from .rows import CACHED, cached_rows, map_rows
@@ -60,13 +59,8 @@ def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def original_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """Add the mask as alpha channel; keep the colours, but none where alpha is 0.
-
-    Beside the edge those of the foreground's certain pixels are there, see :func:`.bleed.bleed`.
-    """
-    cutout = _masked(np.asarray(image), np.asarray(mask))
-    bleed(cutout, from_certain=True)
-    return Image.fromarray(cutout)
+    """Add the mask as alpha channel; keep the colours, but none where alpha is 0."""
+    return Image.fromarray(_masked(np.asarray(image), np.asarray(mask)))
 
 
 def cut_out(
@@ -92,8 +86,7 @@ def cut_out(
     -------
     PIL.Image.Image
         RGBA, straight: the picture's own colours where alpha is 1; alpha and colours 0 where
-        less than a level of 8 bit would be seen, but for colours beside the edge, see
-        :func:`.bleed.bleed`.
+        less than a level of 8 bit would be seen.
     """
     cutout = _masked(image, alpha, limit)
     flat = cutout.reshape(-1, 4)
@@ -106,7 +99,6 @@ def cut_out(
         flat[pixels, :3] = colours + 0.5
 
     map_rows(colour, len(edge.pixels), len(edge.pixels), CACHED)
-    bleed(cutout)
     return Image.fromarray(cutout)
 
 
@@ -129,13 +121,6 @@ def _masked(
 
     map_rows(write, height, alpha.size, cached_rows(width))
     return cutout
-
-
-def bled(cutout: Image.Image, *, from_certain: bool) -> Image.Image:
-    """Colour what is not seen of an RGBA cut-out beside what is, see :func:`.bleed.bleed`."""
-    pixels = np.array(cutout)
-    bleed(pixels, from_certain=from_certain)
-    return Image.fromarray(pixels)
 
 
 def parse_colour(value: str | tuple[int, ...] | list[int]) -> Colour:

@@ -86,7 +86,7 @@ def test_box_of_frame_subject_fits():
     cutout[:, 20:45, 10:40] = 1
     for batch in ("together", "each"):
         framed = nodes.NODE_CLASS_MAPPINGS["RemBGFrameSubject"]().execute(cutout, batch=batch)
-        assert run(image=cutout, bounding_box=framed["result"][2])[0] == [RECTANGLE]
+        assert run(image=cutout, bounding_box=framed[2])[0] == [RECTANGLE]
 
 
 def test_box_beyond_the_picture_is_cut():

@@ -16,5 +16,6 @@ class Asked:
 
     def execute(self, *given: Any, **named: Any) -> Any:
         answer = self.node.execute(*given, **named)
-        self.shown = answer["ui"]
-        return answer["result"]
+        is_shown = isinstance(answer, dict)
+        self.shown = answer["ui"] if is_shown else {"rembg_warnings": []}
+        return answer["result"] if is_shown else answer

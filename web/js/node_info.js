@@ -73,6 +73,14 @@ export function foldAdvanced(node, { input }) {
   }
 }
 
+const forgets = new Map(); // of the nodes of the graph: what a new run does to them
+
+/** A node begins to run: what it warned of the last time is not true any more. */
+export function forgetWarnings(id) {
+  const last = String(id).split(":").pop(); // those before are of subgraphs
+  for (const [node, forget] of forgets) if (String(node.id) === last) forget();
+}
+
 /** Add what is shown below the widgets of a node. */
 export function addInfo(node) {
   const model = node.widgets?.find((widget) => widget.name === "model");
@@ -121,13 +129,15 @@ export function addInfo(node) {
     app.graph?.setDirtyCanvas(true, true);
   };
   after(node, "onConfigure", fit); // a saved node has got its properties
-  after(node, "onExecuted", (output) => {
-    if (!output?.[KEPT]) return;
+  const keep = (texts) => {
     node.properties ??= {};
-    if (output[KEPT].length) node.properties[KEPT] = [...output[KEPT]];
+    if (texts.length) node.properties[KEPT] = [...texts];
     else delete node.properties[KEPT];
     fit();
-  });
+  };
+  after(node, "onExecuted", (output) => keep(output?.[KEPT] ?? []));
+  after(node, "onAdded", () => forgets.set(node, () => warnings().length && keep([])));
+  after(node, "onRemoved", () => forgets.delete(node));
   if (panel) {
     labelChoices(model);
     after(model, "callback", update);

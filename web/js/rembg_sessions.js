@@ -5,7 +5,7 @@ import { app } from "../../../scripts/app.js";
 import { showDiagnosis, tellFallback } from "./diagnosis.js";
 import { listen, refresh } from "./models.js";
 import { showModels } from "./models_window.js";
-import { addInfo, foldAdvanced } from "./node_info.js";
+import { addInfo, foldAdvanced, forgetWarnings } from "./node_info.js";
 import { failure } from "./panel.js";
 import { tell } from "./toasts.js";
 
@@ -57,6 +57,9 @@ api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
 
 // What nodes warn of is told once for each run; the nodes keep showing it. The server tells the
 // page that asked only.
+api.addEventListener("executing", ({ detail }) => {
+  if (detail != null) forgetWarnings(detail);
+});
 let run;
 let said = new Set();
 api.addEventListener("executed", ({ detail }) => {
