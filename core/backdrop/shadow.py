@@ -92,7 +92,8 @@ def extend_into_shadows(
         off = rest - tint * missing
         alike = possible & (product(off, off) < limit**2)
         grown = _joined(known, alike & slow & ~subject, 1 - brightness)
-        if not grown.any():
+        if (grown & ~dilate(known)).sum() < _ENOUGH:
+            shaded = shaded | grown
             break
         sound, unsure = _sound(grown, known, alike, hard_share)
         if gentle:
