@@ -120,11 +120,14 @@ class _Light:
         power = np.maximum(product(bright, bright), 1)
         brightness: Floats = np.divide(product(image, bright), power)
         self.darkness: Floats = 1 - brightness
-        self.rest: Floats = image - brightness * bright
+        explained: Floats = brightness * bright
+        self.rest: Floats = image - explained
 
     def alike(self, tint: Floats, limit: float) -> Mask:
         """Tell what is as bright as a shadow may be, and of the hue of one with that tint."""
-        off = self.rest - tint * (np.maximum(self.darkness, 0) * self.bright)
+        missing: Floats = np.maximum(self.darkness, 0) * self.bright
+        tinted: Floats = tint * missing
+        off = self.rest - tinted
         darkest, brightest = _BRIGHTNESS
         is_possible = (self.darkness < 1 - darkest) & (self.darkness > 1 - brightest)
         return is_possible & (product(off, off) < limit**2)
