@@ -102,10 +102,11 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
     near = residual.deviation < limit
     background = match_regions(near, residual, noise, holes=False)
     known, doubt = extend_into_shadows(image, shadow_free, background, limit, noise)
-    shaded = bool((known & ~background).any())
-    if holes and shaded:
+    opened = np.zeros_like(known)
+    if holes and (known & ~background).any():
         # or else the shadows would be carried into holes
-        known |= match_regions(near, residual, noise, holes=True)
+        opened = match_regions(near, residual, noise, holes=True)
+        known |= opened
     # a polynomial is too stiff: what it leaves of known backdrop is added smoothly
     uneven = residual.values
     for last in (False, True):
@@ -113,8 +114,8 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
         residual = Residual(uneven - smooth(uneven * weight, weight))
         limits: Floats = np.maximum(limit, _RINGING * strongest(residual.deviation))
         near = residual.deviation < limits
-        background = match_regions(near, residual, noise, holes=holes and (last or shaded))
-        known = ~dilate(~background)
+        background = match_regions(near, residual, noise, holes=holes and last)
+        known = ~dilate(~(background | opened))
         if not known.any():
             known = background
     background |= _specks(~background, residual.deviation, limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.components import Regions
-from ..imaging.morphology import Mask, dilate
+from ..imaging.morphology import Mask, dilate, over_cross
 from ..imaging.pyramid import Floats, average, product
 
 # Longer side at which shadows are followed: there noise is averaged out, and slopes show.
@@ -29,6 +29,8 @@ _TINTED, _ENOUGH, _GREATEST_TINT = 0.03, 40, 0.3
 # Blocks between a backdrop and what has its hue, on either side of a hard edge, at most; and the
 # share of such edges in the outline of a region, from which on it is a subject.
 _GAP, _HARD_SHARE = 2, (0.3, 0.17, 0.17)
+# Blocks by which a shadow grows at full working size, up to the subject.
+_REACH = 2
 # Share of a shadow that may be added to it wherever it lies.
 _SMALL = 0.05
 # Standard deviation of a shadow's darkness, as a share of its mean, below which it is a subject
@@ -71,39 +73,73 @@ def extend_into_shadows(
     for Real-time Robust Background Subtraction and Shadow Detection, 1999.
     """
     block = max(1, round(max(background.shape) / _SIDE))
-    mean, bright = average(image, block), average(shadow_free, block)
+    height, width = background.shape
     known = average(background.astype(np.float32), block) > _KNOWN
-    # the share of the backdrop's colour that is nearest to the image's, and the rest
-    brightness: Floats = np.divide(product(mean, bright), np.maximum(product(bright, bright), 1))
-    rest: Floats = mean - brightness * bright
-    missing: Floats = np.maximum(1 - brightness, 0) * bright
-    darkest, brightest = _BRIGHTNESS
-    possible = (brightness > darkest) & (brightness < brightest)
+    blocks = _Light(average(image, block), average(shadow_free, block))
     constant, per_noise, per_level = _SLOPE
-    slope = constant + per_noise * noise / block + per_level * float(bright.mean())
-    steepness = _steepness(mean)
-    bend = _bend(mean) - _GENTLE_NOISE * noise / block
+    slope = constant + per_noise * noise / block + per_level * float(blocks.bright.mean())
+    steepness = _steepness(blocks.image)
+    bend = _bend(blocks.image) - _GENTLE_NOISE * noise / block
+    adjoining = dilate(known)
     slow = steepness < slope
-    shaded, subject, doubt = known, ~possible, 0.0
+    shaded, subject = known, np.zeros_like(known)
+    tint, doubt = np.zeros((3, 1, 1), np.float32), 0.0
     for gentle, hard_share in zip((0, *_GENTLE), _HARD_SHARE, strict=True):
         if gentle:
             slow = slow | (steepness < _STEEPER * slope) & (bend < gentle * slope)
-        tint = _tint(rest, missing, shaded & (1 - brightness > _TINTED)) if gentle else 0
-        off = rest - tint * missing
-        alike = possible & (product(off, off) < limit**2)
-        grown = _joined(known, alike & slow & ~subject, 1 - brightness)
-        if not grown.any():
-            break
+            tint = blocks.tint(shaded)
+        alike = blocks.alike(tint, limit)
+        grown = _joined(known, alike & slow & ~subject, blocks.darkness)
+        if not gentle and (grown & ~adjoining).sum() < _ENOUGH:
+            # only noise lines the backdrop
+            return (known | grown).repeat(block, 0).repeat(block, 1)[:height, :width], doubt
         sound, unsure = _sound(grown, known, alike, hard_share)
         if gentle:
-            sound = _darker(sound & ~shaded, shaded & ~known, 1 - brightness)
+            sound = _darker(sound & ~shaded, shaded & ~known, blocks.darkness)
         shaded = shaded | sound
         subject |= grown & ~sound & ~shaded
         # the last round is a try
         if gentle < _GENTLE[-1]:
             doubt = max(doubt, unsure)
-    height, width = background.shape
-    return shaded.repeat(block, 0).repeat(block, 1)[:height, :width], doubt
+    fine = shaded.repeat(block, 0).repeat(block, 1)[:height, :width]
+    near = _Light(image, shadow_free).alike(tint, limit) & (_steepness(image) < slope)
+    for _ in range(_REACH * block):
+        fine = fine | over_cross(fine, np.logical_or) & near
+    return fine, doubt
+
+
+class _Light:
+    """How much of the backdrop's light an image shows, and of what hue the rest is.
+
+    ``darkness`` (H, W) is the share that is missing; of the image, ``rest`` (3, H, W) is what no
+    share of the backdrop's colour ``bright`` explains.
+    """
+
+    def __init__(self, image: Floats, bright: Floats):
+        self.image, self.bright = image, bright
+        power = np.maximum(product(bright, bright), 1)
+        brightness: Floats = np.divide(product(image, bright), power)
+        self.darkness: Floats = 1 - brightness
+        explained: Floats = brightness * bright
+        self.rest: Floats = image - explained
+
+    def alike(self, tint: Floats, limit: float) -> Mask:
+        """Tell what is as bright as a shadow may be, and of the hue of one with that tint."""
+        missing: Floats = np.maximum(self.darkness, 0) * self.bright
+        tinted: Floats = tint * missing
+        off = self.rest - tinted
+        darkest, brightest = _BRIGHTNESS
+        is_possible = (self.darkness < 1 - darkest) & (self.darkness > 1 - brightest)
+        return is_possible & (product(off, off) < limit**2)
+
+    def tint(self, shaded: Mask) -> Floats:
+        """Measure the rest in a shadow as a share of the light that is missing: (3, 1, 1)."""
+        where = shaded & (self.darkness > _TINTED)
+        if where.sum() < _ENOUGH:
+            return np.zeros((3, 1, 1), np.float32)
+        missing = self.darkness[where] * self.bright[:, where]
+        tint = (self.rest[:, where] * missing).sum(1) / (missing**2).sum(1)
+        return np.clip(tint, -_GREATEST_TINT, _GREATEST_TINT)[:, None, None]
 
 
 def _joined(known: Mask, candidates: Mask, darkness: Floats) -> Mask:
@@ -142,15 +178,6 @@ def _darker(added: Mask, around: Mask, darkness: Floats) -> Mask:
     )
     is_small = regions.sums(added) < _SMALL * around.sum()
     return added & regions.paint((inner > outer) | is_small)
-
-
-def _tint(rest: Floats, missing: Floats, where: Mask) -> Floats:
-    """Return the mean of ``rest`` as a share of the light that is missing, (3, 1, 1)."""
-    if where.sum() < _ENOUGH:
-        return np.zeros((3, 1, 1), np.float32)
-    dark = missing[:, where]
-    tint = (rest[:, where] * dark).sum(1) / (dark**2).sum(1)
-    return np.clip(tint, -_GREATEST_TINT, _GREATEST_TINT)[:, None, None]
 
 
 def _evenly_dark(candidates: Mask, darkness: Floats) -> Mask:
