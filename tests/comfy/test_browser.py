@@ -629,15 +629,15 @@ def test_every_model_is_listed_in_a_window(page):
 def test_a_model_is_used_from_the_window(page):
     page.open({"1": node("LoadImage", (0, 0), image=DRAWN[0])})
     window = page.open_window("rembg-sessions.models")
-    window.get_by_text("Use", exact=True).first.click()
+    window.locator("[title^='Use backdrop ']").click()
     assert window.count() == 0
     (added,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
-    assert added["inputs"]["model"] == get_model("backdrop").choice  # it is there
+    assert added["inputs"]["model"] == get_model("backdrop").choice
     page.js("() => app.canvas.selectNode(app.graph.nodes.find(({type}) => type === 'RemBGRemove'))")
     window = page.open_window("rembg-sessions.models")
-    window.get_by_text("Use", exact=True).last.click()
+    window.locator("[title^='Use modnet ']").click()
     (same,) = [each for each in page.saved().values() if each["class_type"] == "RemBGRemove"]
-    assert same["inputs"]["model"] == get_model("mobile-sam").choice
+    assert same["inputs"]["model"] == get_model("modnet").choice
     page.shoot("used")
 
 

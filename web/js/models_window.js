@@ -59,7 +59,7 @@ function makeRow(row, close) {
     const deletable = Boolean(current.deletable);
     if (deletable === drawn) return;
     drawn = deletable;
-    const useIt = button("Use", "For the selected node, or a new one", () => {
+    const useIt = button("Use", `Use ${row.name} in the selected node, or a new one`, () => {
       use(row);
       close();
     });
