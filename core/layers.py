@@ -134,7 +134,7 @@ def find_layers(
     with enough_memory(rgb.size):
         small, sam_prompt = shrink(rgb, max_size, sam_prompt)
         question: dict[str, object] = {"sam_prompt": sam_prompt, "cloth_category": cloth_category}
-        if not stretch and getattr(session, "stretches", False):
+        if not flag("stretch", stretch) and getattr(session, "stretches", False):
             question["stretch"] = False
         layers = ask_layers(session, small, **question)
         if small is rgb:

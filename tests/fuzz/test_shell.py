@@ -25,7 +25,7 @@ from PIL import Image
 
 from helpers import Whole
 from rembg_sessions.core import cli
-from rembg_sessions.core.cli import cutout, needed, one_picture
+from rembg_sessions.core.cli import needed, one_picture
 from rembg_sessions.core.cli.arguments import parser
 
 POSIX = os.name == "posix"
@@ -346,7 +346,7 @@ def test_odd_names(count, watch, tmp_path, quick):
 
 @counts(10, 100)
 def test_files_that_vanish_or_change(count, watch, tmp_path, quick, monkeypatch):
-    rng, opened = random.Random(2), cutout.open_picture
+    rng, opened = random.Random(2), one_picture.read_file
     for number in range(count):
         tree = Tree(rng, tmp_path / str(number))
         before, touched = contents(tree.root), set()
@@ -368,12 +368,12 @@ def test_files_that_vanish_or_change(count, watch, tmp_path, quick, monkeypatch)
                         path.mkdir()
                 touched.update({path, Path(os.path.realpath(path))})
 
-        def open_picture(given, meddle=meddle):
+        def read_file(given, meddle=meddle):
             if rng.random() < 0.3:
                 meddle()
             return opened(given)
 
-        monkeypatch.setattr(one_picture, "open_picture", open_picture)
+        monkeypatch.setattr(one_picture, "read_file", read_file)
         result = shell(watch, f"{number}", "cutout", tree.source, tree.target, lines=99)
         before.update(dict.fromkeys(path for path in touched if path.exists()))
         check_run(watch, f"{number}", tree, before, result, touched)
