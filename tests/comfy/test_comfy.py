@@ -317,6 +317,7 @@ def test_backdrop_needs_no_file(server):
     (image,) = server.run(nodes | save("image", ("cut", 0)))["image"]
     expected = remove(sample, session=new_session("backdrop"), edge_colours="estimated")
     error = difference(image, np.array(expected))
+    error[image[..., 3] == 0, :3] = 0  # the node has colours beside the edge, see imaging/bleed.py
     assert error.max() <= 1
     assert 0.1 < (image[..., 3] > 127).mean() < 0.3
 
