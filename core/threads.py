@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 _SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_IDLE = 1
 
 _Item = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
@@ -32,10 +33,13 @@ class Workers:
         Threads at most, ≥ 1.
     name
         What debuggers call them.
+    on_idle
+        Called by a thread that has had nothing to do for a second since its last work; must not
+        raise. The thread holds it, but not for longer than this object is held.
     """
 
-    def __init__(self, count: int, name: str):
-        self._count, self._name = count, name
+    def __init__(self, count: int, name: str, on_idle: Callable[[], object] | None = None):
+        self._count, self._name, self._on_idle = count, name, on_idle
         self._items: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
@@ -48,9 +52,8 @@ class Workers:
         with self._lock:
             self._items.put((future, call, arguments))
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._count:
-                thread = threading.Thread(
-                    target=_work, args=(self._items, self._idle), name=self._name, daemon=True
-                )
+                shared = (self._items, self._idle, self._on_idle)
+                thread = threading.Thread(target=_work, args=shared, name=self._name, daemon=True)
                 thread.start()
                 self._threads.append(thread)
         return future
@@ -82,9 +85,18 @@ def wait_for(future: Future[Any], on_wait: Callable[[], None] | None = None) -> 
             on_wait()
 
 
-def _work(items: queue.SimpleQueue[_Item | None], idle: threading.Semaphore) -> None:
+def _work(
+    items: queue.SimpleQueue[_Item | None],
+    idle: threading.Semaphore,
+    on_idle: Callable[[], object] | None,
+) -> None:
     while True:
-        item = items.get()
+        try:
+            item = items.get(timeout=_SECONDS_IDLE if on_idle else None)
+        except queue.Empty:
+            assert on_idle is not None
+            on_idle()
+            item = items.get()
         if item is None:
             items.put(None)  # for the next thread
             return

@@ -61,3 +61,5 @@ def ask_each(
         answers = (find_layers(session, rgb, **asked) for rgb in shown())
     for layers in answers:
         yield (*waiting.popleft(), layers)
+    if getattr(session, "uses_gpu", False):
+        session.give_back()  # to the models of the nodes that follow

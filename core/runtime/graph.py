@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import logging
 import os
@@ -10,8 +9,6 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +17,30 @@ from numpy.typing import NDArray
 
 from ..errors import ModelMemoryError, ModelRunError, ProviderError
 from ..text import quotable
-from ..threads import Workers, wait_for
+from ..threads import wait_for
 from .accelerator import nvidia_driver, preload_cuda
 from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
 from .providers import (
     CPU,
-    GPU_PROVIDERS,
     NVIDIA,
-    PROVIDERS,
     Choice,
     display_name,
     missing_message,
     provider_name,
+    without_advice,
 )
+from .runs import Opened, forget_runs, open_runs, run_until_done
 
 _log = logging.getLogger("rembg_sessions")
-
-# Runs at once on the CPU; more wait. On a GPU it is one: DirectML allows no more, and CUDA gains
-# nothing (four runs at once of IS-Net on an H200: 18 ms each, as one after another, with twice
-# the video memory, because every thread has buffers of its own).
-_MOST_RUNS = 64
-
-# Longer than one node of a network takes.
-_SECONDS_AT_EXIT = 10
 
 # Characters of ONNX Runtime's messages, whose end says what is wrong.
 _LONGEST_REASON = 600
 
 # What CUDA and its libraries say stands behind a screenful of C++.
 _DEVICE_FAILURE = re.compile(
-    r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+|Please install \w+ libraries"
+    r"\b(?:CUDA|CUDNN|CUDNN_FE|CUBLAS|CUFFT|HIP|MIOPEN) failure \d+: [^;\n]+"
+    r"|Please install \w+ libraries"
 )
 
 # ONNX Runtime's words, of the arena and of C++. ComfyUI 0.33 on Linux loads ANGLE so that its C++
@@ -67,46 +57,17 @@ FLOATS = {
 """ONNX types that arrays are cast to."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """An ``onnxruntime.InferenceSession`` and the threads that run it.
-
-    They are kept between runs: CUDA sets itself up anew for each thread (7 ms beside the 17 that
-    IS-Net takes). They end with this object.
-
-    Attributes
-    ----------
-    shrink
-        Which memory is given back after a run, in ONNX Runtime's words; empty for none. CUDA held
-        1.2 GB for IS-Net between runs, and 0.3 GB like this, for 3 ms a run.
-    """
-
-    session: Any
-    workers: Workers
-    shrink: str = ""
-
-
 _graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
-_under_way: dict[Future[Any], Any] = {}
-"""The ``RunOptions`` of every run."""
 
 
 def _after_fork() -> None:
-    _under_way.clear()
+    forget_runs()
     for graph in list(_graphs):
         graph.after_fork()
 
 
-def _end_runs() -> None:
-    """End what still runs, in a daemon thread, when the program ends."""
-    for options in list(_under_way.values()):
-        options.terminate = True
-    wait(list(_under_way), _SECONDS_AT_EXIT)
-
-
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_end_runs)
 
 Prepare = Callable[[Path, Any], "Path | bytes"]
 """Of a file and a provider, given as ONNX Runtime takes it: what to open in place of the file."""
@@ -156,9 +117,9 @@ class Graph:
         self._options = options
         self._prepare, self._must_prepare = prepare, must_prepare
         self._may_fall_back = cpu_fallback or not choice.explicit
-        self._providers = list(choice.providers)
+        self._providers: list[Any] = list(choice.providers)
         self._lock = threading.Lock()
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         _graphs.add(self)
 
     @property
@@ -188,6 +149,15 @@ class Graph:
                 self._opened = None
                 _log.info("Closed %s.", self.path.name)
 
+    def give_back(self) -> None:
+        """Give back the memory that runs worked in; the network stays open.
+
+        Happens by itself after a second without a run.
+        """
+        opened = self._opened
+        if opened is not None:
+            wait_for(opened.workers.submit(opened.give_back))
+
     def inputs(self) -> list[tuple[str, list[int | str | None], str]]:
         """Return name, shape and ONNX type of each input."""
         return [(node.name, node.shape, node.type) for node in self.session.get_inputs()]
@@ -214,7 +184,7 @@ class Graph:
         ModelMemoryError, ModelRunError
             If the network failed on the CPU.
         """
-        opened = self._open()
+        tried, opened = self._providers[0], self._open()
         try:
             return self._run(opened, feed)
         except ModelRunError as error:
@@ -224,17 +194,17 @@ class Graph:
                     return self._run(self._open(), feed)
             if opened.session.get_providers()[0] == CPU:
                 raise
-            self._fall_back(error)
-            return self._run(self._open(), feed)
+            self._fall_back(tried, error)
+        return self.run(feed)
 
-    def _run(self, opened: _Opened, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def _run(self, opened: Opened, feed: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         session = opened.session
         types = {node.name: FLOATS.get(node.type) for node in session.get_inputs()}
         cast = {
             name: array if types.get(name) is None else array.astype(types[name], copy=False)
             for name, array in feed.items()
         }
-        finished = _run_until_done(opened, cast, self.on_wait)
+        finished = run_until_done(opened, cast, self.on_wait)
         try:
             return finished.result()[0]
         except Exception as error:  # ONNX Runtime's own errors share no base class
@@ -248,19 +218,26 @@ class Graph:
             provider = display_name(session.get_providers()[0])
             raise kind(f"{self.path.name} failed on {provider}: {text}") from error
 
-    def _fall_back(self, error: Exception) -> None:
-        if not self._may_fall_back:
-            raise ProviderError(
-                f"{error} Allow the CPU to take over, or choose another provider."
-            ) from error
+    def _fall_back(self, tried: Any, error: Exception) -> None:
+        """Prepare another run of a network that failed on a GPU."""
         with self._lock:
-            if self._providers != [CPU]:  # else another thread has already done so
+            if self._providers[0] != tried:
+                return  # another thread has already done so
+            advised = without_advice(tried)
+            if advised is not None and "HEURISTIC" in str(error):
+                _log.info("%s cuDNN tries out all its algorithms instead.", error)
+                self._providers[0] = advised
+            elif self._may_fall_back:
                 _log.warning("%s Running on the CPU from now on.", error)
                 self.fallback = str(error)
                 self._providers = [CPU]
-                self._opened = self._create_first()
+            else:
+                raise ProviderError(
+                    f"{error} Allow the CPU to take over, or choose another provider."
+                ) from error
+            self._opened = self._create_first()
 
-    def _open(self) -> _Opened:
+    def _open(self) -> Opened:
         with self._lock:
             if self._opened is None:
                 self._opened = self._create_first()
@@ -270,9 +247,9 @@ class Graph:
         """Make what a forked process does not have: threads, and a lock that none of them holds."""
         self._lock = threading.Lock()
         if self._opened is not None:
-            self._opened = replace(self._opened, workers=_workers(self._opened.session))
+            self._opened = open_runs(self._opened.session)
 
-    def _create_first(self) -> _Opened:
+    def _create_first(self) -> Opened:
         """Open the file on the first provider that opens it."""
         if self.choice.missing:
             message = missing_message(self.choice.missing, _available())
@@ -304,7 +281,7 @@ class Graph:
             self._providers = [CPU] if active[0] == CPU else self._providers[1:]
         return opened
 
-    def _create(self, providers: list[Any]) -> _Opened:
+    def _create(self, providers: list[Any]) -> Opened:
         ort = import_onnxruntime()
         if provider_name(providers[0]) in NVIDIA:
             preload_cuda(ort)
@@ -321,10 +298,7 @@ class Graph:
             ) from error
         active = session.get_providers()[0]
         _log.info("Opened %s on %s.", self.path.name, display_name(active))
-        shrink = ""
-        if active == PROVIDERS["CUDA"]:
-            shrink = f"gpu:{session.get_provider_options()[active].get('device_id', 0)}"
-        return _Opened(session, _workers(session), shrink)
+        return open_runs(session)
 
     def _load(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         try:
@@ -355,33 +329,6 @@ class Graph:
         if isinstance(source, bytes) and hasattr(session, "_model_bytes"):
             session._model_bytes = None
         return session
-
-
-def _workers(session: Any) -> Workers:
-    most = 1 if session.get_providers()[0] in GPU_PROVIDERS else _MOST_RUNS
-    return Workers(most, "rembg-sessions run")
-
-
-def _run_until_done(
-    opened: _Opened, feed: Mapping[str, NDArray[Any]], on_wait: Callable[[], None] | None
-) -> Future[list[NDArray[Any]]]:
-    """Run a network in another thread, so that this one can be interrupted meanwhile."""
-    options = import_onnxruntime().RunOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, too
-    if opened.shrink:
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", opened.shrink)
-    first = opened.session.get_outputs()[0].name
-    finished = opened.workers.submit(opened.session.run, [first], feed, options)
-    _under_way[finished] = options
-    finished.add_done_callback(_under_way.pop)
-    try:
-        wait_for(finished, on_wait)
-    except BaseException:
-        options.terminate = True  # looked at after each node of the graph
-        if not finished.cancel():
-            wait_for(finished)
-        raise
-    return finished
 
 
 def _reason(error: Exception) -> str:

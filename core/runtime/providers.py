@@ -53,7 +53,8 @@ _TAKES_DEVICE_ID = frozenset(
 
 # cuDNN tries out every algorithm by default, again for each new size of picture: the first picture
 # of IS-Net took 2.4 to 3.2 s on an H200 instead of 0.4 s, and the next were no faster for it.
-_DEFAULTS: dict[str, dict[str, Any]] = {_CUDA: {"cudnn_conv_algo_search": "HEURISTIC"}}
+_SEARCH, _ADVICE = "cudnn_conv_algo_search", "HEURISTIC"
+_DEFAULTS: dict[str, dict[str, Any]] = {_CUDA: {_SEARCH: _ADVICE}}
 
 # The first one available is taken. A provider stands here only where its driver is certain
 # to be there: the -gpu package lists CUDA on every machine, and trying it without a driver
@@ -118,6 +119,21 @@ def display_name(ort_name: str) -> str:
     """Return the short name, ``"CUDA"`` for ``"CUDAExecutionProvider"``."""
     short = {ort: name for name, ort in PROVIDERS.items()}
     return short.get(ort_name, ort_name.removesuffix("ExecutionProvider"))
+
+
+def without_advice(
+    entry: str | tuple[str, dict[str, Any]],
+) -> str | tuple[str, dict[str, Any]] | None:
+    """Return an entry that has cuDNN try its algorithms; None if it does so already.
+
+    cuDNN 9.19 has no advice for some convolutions in float16, which it can compute: 98 channels of
+    7×7 in BiRefNet.
+    """
+    name, options = entry if isinstance(entry, tuple) else (entry, {})
+    if options.get(_SEARCH) != _ADVICE:
+        return None
+    rest = {key: value for key, value in options.items() if key != _SEARCH}
+    return (name, rest) if rest else name
 
 
 def choose(

@@ -162,6 +162,14 @@ class Model:
         for graph in self.graphs:
             graph.close()
 
+    def give_back(self) -> None:
+        """Give back the memory that runs worked in; the model stays open.
+
+        Happens by itself after a second without a run.
+        """
+        for graph in self.graphs:
+            graph.give_back()
+
 
 def _prepare(path: Path, provider: Any, **wish: Any) -> Path | bytes:
     from ..prepare.step import prepare  # here: importing the nodes takes less

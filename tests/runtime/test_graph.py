@@ -21,7 +21,7 @@ from rembg_sessions.core.errors import (
     ModelRunError,
     ProviderError,
 )
-from rembg_sessions.core.runtime import graph
+from rembg_sessions.core.runtime import graph, runs
 from rembg_sessions.core.runtime.graph import Graph
 from rembg_sessions.core.runtime.providers import choose
 
@@ -94,7 +94,8 @@ def make(monkeypatch):
 
     def make(request="CUDA", cpu_fallback=True, runs_on="cuda", **runtime):
         fake = Runtime(**runtime)
-        monkeypatch.setattr(graph, "import_onnxruntime", lambda: fake)
+        for module in (graph, runs):
+            monkeypatch.setattr(module, "import_onnxruntime", lambda: fake)
         choice = choose(request, fake.available, runs_on)
         return Graph(Path("net.onnx"), choice, None, cpu_fallback=cpu_fallback), fake
 
@@ -343,18 +344,79 @@ def test_runs_at_once(make, monkeypatch, request_, most):
     assert len(threads) == most
 
 
-@pytest.mark.parametrize(("request_", "given_back"), [("CUDA", "gpu:1"), ("CPU", None)])
-def test_video_memory_is_given_back_after_a_run(make, monkeypatch, request_, given_back):
+@pytest.mark.parametrize(("request_", "arena"), [("CUDA", "gpu:1"), ("CPU", "cpu:0")])
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_memory_is_given_back_once_after_runs(make, monkeypatch, request_, arena, by_itself):
     net, _ = make(request_)
     seen = []
 
     def run(self, outputs, feed, options):
-        seen.append(getattr(options, "memory.enable_memory_arena_shrinkage", None))
+        back = getattr(options, "memory.enable_memory_arena_shrinkage", None)
+        seen.append((back, getattr(options, "terminate", False), feed["picture"].shape))
+        if back:
+            raise RuntimeError("Exiting due to terminate flag")
         return [feed["picture"]]
 
     monkeypatch.setattr(FakeSession, "run", run)
+    monkeypatch.setattr(threads, "_SECONDS_IDLE", 0.02 if by_itself else 60)
+    net.give_back()
+    assert seen == []  # nothing has run
     net.run(FEED)
-    assert seen == [given_back]
+    if by_itself:
+        deadline = time.monotonic() + 10
+        while len(seen) < 2 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(0.1)
+    else:
+        net.give_back()
+    net.give_back()
+    shape = FEED["picture"].shape
+    assert seen == [(None, False, shape), (arena, True, shape)]
+    net.run(FEED)
+    assert len(seen) == 3
+
+
+def test_onnxruntime_gives_memory_back_and_runs_again(tmp_path):
+    psutil, onnx = pytest.importorskip("psutil"), pytest.importorskip("onnx")
+    helper, kinds, value = onnx.helper, onnx.TensorProto, onnx.helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Tile", ["picture", "times"], ["large"]),  # 192 MB
+        helper.make_node("Exp", ["large"], ["larger"]),
+        helper.make_node("GlobalMaxPool", ["larger"], ["alpha"]),
+    ]
+    times = onnx.numpy_helper.from_array(np.array([1, 1, 2048, 2048]), "times")
+    picture = value("picture", kinds.FLOAT, [1, 3, 2, 2])
+    made = helper.make_graph(
+        nodes, "large", [picture], [value("alpha", kinds.FLOAT, None)], [times]
+    )
+    opset = [helper.make_opsetid("", 17)]
+    path = tmp_path / "large.onnx"
+    onnx.save(helper.make_model(made, opset_imports=opset, ir_version=8), str(path))
+    net = Graph(path, choose("CPU", [CPU], None), None)
+    expected = net.run(FEED)
+    held = psutil.Process().memory_info().rss
+    net.give_back()
+    assert held - psutil.Process().memory_info().rss > 100 << 20
+    assert np.array_equal(net.run(FEED), expected)
+
+
+def test_without_advice_cudnn_tries_its_algorithms_before_the_cpu_takes_over(make, caplog):
+    failure = RuntimeError("CUDNN_FE failure 8: HEURISTIC_QUERY_FAILED ; GPU=0")
+    net, runtime = make(cpu_fallback=False, failures=[failure])
+    seen = []
+    real = runtime.InferenceSession
+    runtime.InferenceSession = lambda path, sess_options, providers, enable_fallback: (
+        seen.append(providers[0]) or real(path, sess_options, providers, enable_fallback)
+    )
+    net.run(FEED)
+    assert seen == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC"}), CUDA]
+    assert runtime.ran == [CUDA, CUDA] and not net.fallback and warnings(caplog) == []
+    net.close()
+    net.run(FEED)
+    assert seen[2:] == [CUDA]  # and so it does after the next opening
+    runtime.failures = [failure]
+    with pytest.raises(ProviderError, match="HEURISTIC_QUERY_FAILED"):
+        net.run(FEED)
 
 
 def test_a_run_that_waits_for_its_turn_may_be_cancelled(make, monkeypatch):
