@@ -15,6 +15,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def main() -> None:
         ask(*clip(1, height, width))  # what is loaded once is not counted
         for count in options.frames:
             images, mask = clip(count, height, width)
-            extra, kept, seconds = measured(lambda: ask(images, mask), 4 * 3 * height * width)
+            extra, kept, seconds = measured(partial(ask, images, mask), 4 * 3 * height * width)
             print(
                 f"{name:32}{count:4} frames: {extra - kept:5.1f} pictures more"
                 f" + {kept:4.1f} kept, {seconds:5.1f} s",
