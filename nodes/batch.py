@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..core.errors import ImageError
 from ..core.frames import find_steady_layers
 from ..core.layers import find_layers
 from ..core.session.protocol import Layer
@@ -63,3 +64,12 @@ def ask_each(
         yield (*waiting.popleft(), layers)
     if getattr(session, "uses_gpu", False):
         session.give_back()  # to the models of the nodes that follow
+
+
+def check_count(layers: list[Layer], i: int, expected: int) -> None:
+    """Raise an ImageError if image ``i`` of a batch has another number of masks than the first."""
+    if len(layers) != expected:
+        raise ImageError(
+            f"The session answered with {len(layers)} masks for image {i + 1}, with {expected} "
+            "for the first; it must be the same number."
+        )

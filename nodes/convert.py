@@ -55,6 +55,8 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
     """
     mask = check_masks(mask, count)
     if mask.shape[1:] != (height, width):
+        if mask.stride(0) == 0:  # one for all: resized once, not once for each picture
+            mask = mask[:1]
         tall, wide = mask.shape[1:]
         if not have_same_shape((tall, wide), (height, width)) and bool(mask.any()):
             raise ImageError(
@@ -64,8 +66,8 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
             )
         mask = torch.nn.functional.interpolate(
             mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
-        )[:, 0].clamp(0, 1)
-    return mask
+        )[:, 0].clamp_(0, 1)
+    return mask.expand(count, -1, -1)
 
 
 def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Tensor:

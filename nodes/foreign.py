@@ -112,7 +112,7 @@ def _nearest_detail(process_res: Any) -> str:
     sides = {(1024 if name == DETAILS[0] else int(name)): name for name in DETAILS}
     try:
         return sides[min(sides, key=lambda side: abs(side - float(process_res)))]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return process_res  # execute() says what is wrong
 
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.checks import flag, one_of
 from ..core.layers import Refinement, refine_layer
 from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
-from .batch import FRAMES, ask_each
+from .batch import FRAMES, ask_each, check_count
 from .cutout import limit
 from .handle import describe, fallback_warning
 from .inputs import (
@@ -117,19 +116,22 @@ class RemBGMask:
         warnings: list[str] = []
         update = host.progress(len(pictures))
         start = time.perf_counter()
-        found: list[NDArray[np.float32]] = []
+        found = np.empty(0, np.float32)
         previews: list[Image.Image] = []
         answers = ask_each(session, pictures, frames=frames, sam_prompt=given_prompt(sam_prompt))
-        for done, (picture, levels, layers) in enumerate(answers):
-            for layer in layers:
+        for i, (picture, levels, layers) in enumerate(answers):
+            if i == 0:  # one allocation, instead of a copy of the batch at the end
+                found = np.empty((len(pictures) * len(layers), *levels.shape[:2]), np.float32)
+            check_count(layers, i, len(found) // len(pictures))
+            for at, layer in enumerate(layers, i * len(layers)):
                 layer = refine_layer(levels, layer, refinement)
                 warnings.append(layer.warning)
                 alpha = limit(layer.alpha, picture)
-                found.append(1 - alpha if invert else alpha)
+                found[at] = 1 - alpha if invert else alpha
                 if preview != "off" and len(previews) < MOST:
-                    previews.append(draw(preview, picture, found[-1]))
-            update(done + 1)
+                    previews.append(draw(preview, picture, found[at]))
+            update(i + 1)
             milliseconds = 1000 * (time.perf_counter() - start)
-            host.show_text(describe(session, milliseconds, done + 1))
-        mask = host.to_output(torch.from_numpy(np.stack(found)))
+            host.show_text(describe(session, milliseconds, i + 1))
+        mask = host.to_output(torch.from_numpy(found))
         return host.result((mask,), warnings, previews, fallback_warning(session))

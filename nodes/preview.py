@@ -20,8 +20,9 @@ def small(array: NDArray[np.float32]) -> Image.Image:
     """Return a picture (H, W), (H, W, 3) or (H, W, 4), 0..1, at 512 pixels at most."""
     # every other pixel first: what is thrown away need not be rounded
     step = max(1, max(array.shape[:2]) // (2 * _SIDE))
-    levels = np.clip(array[::step, ::step] * 255 + 0.5, 0, 255).astype(np.uint8)
-    picture = Image.fromarray(levels)
+    levels = array[::step, ::step] * 255
+    levels += 0.5
+    picture = Image.fromarray(np.clip(levels, 0, 255, out=levels).astype(np.uint8))
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     return picture
 

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..core.checks import flag, one_of
-from ..core.errors import ImageError
 from ..core.imaging.composite import parse_colour
 from ..core.layers import Refinement, refine_layer
 from ..core.matting.methods import MattingOptions
 from ..core.pipeline import EDGE_COLOURS
 from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
-from .batch import FRAMES, ask_each
+from .batch import FRAMES, ask_each, check_count
 from .cutout import cut_out, over
 from .foreign import Look, own_look
 from .handle import describe, fallback_warning
@@ -233,11 +232,7 @@ class RemBGRemove:
                 results = np.empty((total, *size_hw, channels), np.float32)
                 # transparent results hold their mask already
                 found = np.empty((total, *size_hw), np.float32) if colour else results[..., 3]
-            if len(layers) * len(pictures) != len(results):
-                raise ImageError(
-                    f"The session answered with {len(layers)} masks for image {i + 1}, with "
-                    f"{len(results) // len(pictures)} for the first; it must be the same number."
-                )
+            check_count(layers, i, len(results) // len(pictures))
             for at, layer in enumerate(layers, i * len(layers)):
                 layer = refine_layer(levels, layer, refinement, on_step=host.check_cancelled)
                 warnings.append(layer.warning)

@@ -15,9 +15,10 @@ pytest.importorskip("torch", reason="torch is not installed: nodes need it")
 import torch
 from asked import Asked
 
+from rembg_sessions.core.errors import ImageError
 from rembg_sessions.core.session.protocol import Layer
 from rembg_sessions.core.session.rembg_api import BaseSession
-from rembg_sessions.nodes import host, masks
+from rembg_sessions.nodes import convert, host, masks
 from rembg_sessions.nodes.handle import SessionHandle
 
 REMOVE, MASK = partial(Asked, "RemBGRemove"), partial(Asked, "RemBGMask")
@@ -191,3 +192,22 @@ def test_a_closed_model_is_not_opened_to_name_its_provider(session):
 
     handle = SessionHandle(Closed())
     assert handle.provider == ""
+
+
+def test_one_small_mask_is_resized_once():
+    small = torch.rand(1, 8, 12)
+    resized = convert.check_mask(small, 24, 16, 24)
+    assert resized.shape == (24, 16, 24)
+    assert resized.untyped_storage().nbytes() == 4 * 16 * 24
+    assert torch.equal(resized[0], convert.check_mask(small, 1, 16, 24)[0])
+
+
+class Uneven(Counting):
+    def predict_layers(self, image, **options):
+        answer = super().predict_layers(image, **options)
+        return answer * len(self.asked)
+
+
+def test_a_session_that_changes_its_number_of_masks_is_told_so():
+    with pytest.raises(ImageError, match="2 masks for image 2, with 1"):
+        MASK().execute(pictures(2), SessionHandle(Uneven()))

@@ -547,3 +547,8 @@ def test_replacing_is_no_trouble_for_any_version(server):
         info = server.get(f"/object_info/{name}")[name]
         assert "model" in {**info["input"]["required"], **info["input"]["optional"]}
     assert "replacements.py" not in server.log()
+
+
+def test_a_number_beyond_all_floats_stays_for_the_node_to_refuse():
+    values = Look(detail=10**400)._asdict()
+    assert own_values(values) == values
