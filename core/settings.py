@@ -59,11 +59,17 @@ def silence_onnxruntime() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def silence_ray() -> None:
-    """Keep Ray from reporting to its maker, and from talk of its own, unless it is told to."""
+def prepare_ray(joins: bool) -> None:
+    """Keep Ray from reporting to its maker, and from talk of its own, unless it is told to.
+
+    Where it joins a cluster, also from trying for a quarter of an hour what does not answer. It
+    reads these variables while it is imported.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "CRITICAL")
+    if joins:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 seconds each
 
 
 def all_set() -> dict[str, str]:

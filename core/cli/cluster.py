@@ -20,15 +20,16 @@ from typing import Any, cast
 
 from ..batch import in_order
 from ..errors import ModelRunError, OptionError, RembgSessionsError, RuntimeMissingError
-from ..settings import silence_ray, value
+from ..settings import prepare_ray, value
 from ..text import install_line, quotable, visible
 from . import remote
 from .jobs import Found, Job
 from .needed import Models, open_models
 from .one_picture import Done, attempt
-from .terminal import about, hush, listening, named, remark
+from .terminal import about, hush, kept_for_show, listening, named, remark
 
 THREADS, RAY = "threads", "ray"
+_LOCAL = "local"  # what Ray calls a cluster that it starts here
 
 _MOST_IN_BLOCK = 8
 """Pictures that are handed out at once: seconds of work. A block costs 9 ms of this process."""
@@ -122,7 +123,8 @@ def ends(
     ModelRunError
         If a worker cannot open its models, for whatever reason, or Ray fails.
     """
-    ray, data = _ray()
+    address = options.address or value("RAY_ADDRESS") or _LOCAL
+    ray, data = _ray(address != _LOCAL)
     rows: list[dict[str, str]] = []
     for name, job in jobs.items():
         try:
@@ -134,15 +136,16 @@ def ends(
         rows.append({"job": json.dumps([name, job.source, job.target])})
     if not rows:
         return
-    try:
-        _connect(ray, options)
-        yield from _answers(data, rows, jobs, places, options)
-    finally:
-        ray.shutdown()
+    with kept_for_show():
+        try:
+            _connect(ray, address, options)
+            yield from _answers(data, rows, jobs, places, options)
+        finally:
+            ray.shutdown()
 
 
-def _ray() -> tuple[Any, Any]:
-    silence_ray()
+def _ray(joins: bool) -> tuple[Any, Any]:
+    prepare_ray(joins)
     try:
         import ray  # pyright: ignore
         from ray import data  # pyright: ignore
@@ -154,10 +157,9 @@ def _ray() -> tuple[Any, Any]:
     return cast(Any, ray), cast(Any, data)
 
 
-def _connect(ray: Any, options: argparse.Namespace) -> None:
+def _connect(ray: Any, address: str, options: argparse.Namespace) -> None:
     """Join the cluster, or start one, and see that a worker fits into it."""
-    address = options.address or value("RAY_ADDRESS") or "local"
-    is_local = address == "local"
+    is_local = address == _LOCAL
     if not is_local:
         remark(f"Joining the Ray cluster at {visible(address)}.")
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -236,7 +238,7 @@ def _answers(
     except Exception as error:  # of Ray, which has a kind for each of its parts
         if f"No module named '{_OURS}'" in str(error):
             raise RuntimeMissingError(
-                "The workers have no rembg-sessions, or another version of it: install this one, "
+                "The workers have no rembg-sessions: install it, of the version that is here and "
                 "with its extra for onnxruntime, on every machine of the cluster."
             ) from error
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
