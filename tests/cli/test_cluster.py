@@ -23,17 +23,20 @@ ROOT = Path(__file__).resolve().parents[2]
 COUNT = 30
 
 
-@pytest.fixture
-def source(tmp_path):
-    """Pictures that take a tenth of a second each, one of them broken."""
-    folder = tmp_path / "in"
+def save(folder, count):
+    """Pictures that take a tenth of a second each, and a broken one."""
     (folder / "sub").mkdir(parents=True)
-    for number in range(COUNT):
+    for number in range(count):
         small = np.random.default_rng(number).integers(0, 200, (30, 40, 3), dtype=np.uint8)
         place = folder / ("sub" if number % 2 else ".") / f"{number:02d}.jpg"
-        Image.fromarray(small).resize((1200, 900)).save(place)
+        Image.fromarray(small).resize((900, 700)).save(place)
     (folder / "broken.jpg").write_bytes(b"broken")
-    return folder
+
+
+@pytest.fixture
+def source(tmp_path):
+    save(tmp_path / "in", COUNT)
+    return tmp_path / "in"
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def ray():
 def start(tmp_path, network, ray):
     """Start the command as a process; the network is a tiny one."""
     network("u2net.onnx")
-    running = []
+    running: list[subprocess.Popen[str]] = []
 
     def begin(*arguments, **variables):
         command = [sys.executable, "-m", "rembg_sessions", "batch", *map(str, arguments)]
@@ -111,22 +114,42 @@ def ended(place):
     return [row for row in rows(place) if row["state"] in ("done", "failed")]
 
 
-def test_a_worker_that_is_killed(source, tmp_path, start):
+def test_a_worker_that_is_killed(tmp_path, start):
+    count, in_block = 96, 6
+    save(tmp_path / "in", count)
     assert end(start("in", "plain"))[0] == 1
-    place = tmp_path / "out" / "manifest.jsonl"
+    target = tmp_path / "out"
+    place = target / "manifest.jsonl"
     process = start("in", "out", "--engine", "ray", "--concurrency", "2", "--json")
-    until(lambda: len(workers(process)) == 2 and len(ended(place)) >= 3, process)
-    assert len(ended(place)) < COUNT - 10, "too late to tell"
-    os.kill(workers(process)[0], signal.SIGKILL)
+
+    def stopped_within_blocks():
+        """Both, stopped where each has written outputs that it has not told of."""
+        found = workers(process)
+        if len(found) < 2 or len(ended(place)) < 3:
+            return None
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.5)  # for what was told
+        if len(list(target.rglob("*.png"))) - len(ended(place)) > in_block:
+            return found
+        for pid in found:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.15)
+        return None
+
+    victim, other = until(stopped_within_blocks, process)
+    os.kill(victim, signal.SIGKILL)
+    os.kill(other, signal.SIGCONT)
     code, out, err = end(process)
-    assert code == 1 and f"{COUNT} cut out on CPU, 1 failed" in err
+    assert code == 1 and f"{count} cut out on CPU, 1 failed" in err
     counts = Counter((row["source"], row["state"]) for row in rows(place))
     assert set(counts.values()) == {1}
     assert Counter(state for _, state in counts) == {
-        **{"planned": COUNT + 1, "done": COUNT, "failed": 1}
+        **{"planned": count + 1, "done": count, "failed": 1}
     }
-    assert len(out.splitlines()) == COUNT + 1, "a line of JSON for each, and nothing else"
-    assert outputs(tmp_path / "out") == outputs(tmp_path / "plain"), "no half file, none missing"
+    assert [row for row in ended(place) if row["milliseconds"] is None], "found, not made again"
+    assert len(out.splitlines()) == count + 1, "a line of JSON for each, and nothing else"
+    assert outputs(target) == outputs(tmp_path / "plain"), "no half file, none missing"
     facts = [
         {row["source"]: (row["output"], row["model"], row["error"]) for row in ended(each)}
         for each in (place, tmp_path / "plain" / "manifest.jsonl")
