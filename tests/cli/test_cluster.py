@@ -43,7 +43,7 @@ def source(tmp_path):
 def ray():
     if sys.platform == "win32":
         pytest.skip("sends signals of Unix")
-    return pytest.importorskip("ray", reason='Ray is not installed: pip install "ray[data]"')
+    return pytest.importorskip("ray.data", reason='Ray is not here: pip install "ray[data]"')
 
 
 @pytest.fixture
