@@ -30,6 +30,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "OMP_NUM_THREADS": "CPU threads",
         "ORT_DISABLE_TELEMETRY": "0 lets onnxruntime report to its maker; it is not asked to",
         "CUDA_VISIBLE_DEVICES": "the NVIDIA GPUs that may be used",
+        "RAY_ADDRESS": "the cluster of `batch --engine ray`",
+        "RAY_USAGE_STATS_ENABLED": "1 lets Ray report to its maker; it is not asked to",
     }
 )
 """Every variable that is read, and what it is for."""
@@ -55,6 +57,19 @@ def silence_onnxruntime() -> None:
     this variable stops it.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def prepare_ray(joins: bool) -> None:
+    """Keep Ray from reporting to its maker, and from talk of its own, unless it is told to.
+
+    Where it joins a cluster, also from trying for a quarter of an hour what does not answer. It
+    reads these variables while it is imported.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "CRITICAL")
+    if joins:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 seconds each
 
 
 def all_set() -> dict[str, str]:

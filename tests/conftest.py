@@ -30,6 +30,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "XDG_DATA_HOME",
         "MODEL_CHECKSUM_DISABLED",
         "OMP_NUM_THREADS",
+        "RAY_ADDRESS",
+        "RAY_USAGE_STATS_ENABLED",
     ):
         monkeypatch.delenv(name, raising=False)
     return home / "u2net"

@@ -59,7 +59,7 @@ RULES: dict[str, set[str]] = {
             "runtime",
             "session",
         ),
-        *("batch", "layers", "options", "text", "weights"),
+        *("batch", "layers", "options", "settings", "text", "weights"),
     },
 }
 # Rooms that are pure maths: arrays and pictures in, arrays and pictures out.
@@ -90,6 +90,7 @@ HEAVY = {
     "numba",
     "torch",
     "onnx",
+    "ray",
     "rembg",
 }
 

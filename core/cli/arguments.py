@@ -58,6 +58,7 @@ examples:
   rembg-sessions batch photos/ cutouts/ --retry-failed
   rembg-sessions batch incoming/ cutouts/ --watch
   rembg-sessions batch s3://bucket/photos s3://bucket/cutouts --manifest done.jsonl
+  rembg-sessions batch /mnt/photos /mnt/cutouts --engine ray --address head:6379
 """
 
 

@@ -6,12 +6,14 @@ import argparse
 import os
 import threading
 import time
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 from ..batch import default_workers, in_order
 from ..errors import OptionError
 from ..text import visible
-from . import asked, remote
+from . import asked, cluster, remote
 from .inputs import check_ending
 from .jobs import Found, Job, left_out_sentences
 from .manifest import DONE, FAILED, KEPT, PLANNED, Manifest
@@ -34,6 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     record = command.add_argument_group("record")
     record.add_argument("--manifest", metavar="FILE", help=f"where it is kept (TARGET/{NAME})")
     record.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    cluster.add_arguments(command)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,6 +83,7 @@ def _check(options: argparse.Namespace) -> None:
         raise OptionError("--redo-if-newer is for `rembg-sessions cutout`; batch has its record.")
     if options.delete_input:
         raise OptionError("--delete-input is for `rembg-sessions p`, rembg's command for folders.")
+    cluster.check(options)
 
 
 class _Batch:
@@ -150,37 +154,32 @@ class _Batch:
             return 0
         if not remote.is_address(self.target):
             remove_leftovers({Path(self._place(name)).parent for name in left})
-        models = self.models = self.models or open_models(self.options)
         inputs = Found()  # which no output may replace
         for entry in left.values():
             if not remote.is_address(entry.source):
                 inputs.add(entry.source)
-        stopped = threading.Event()
-
-        def work(item: tuple[str, Entry]) -> tuple[str, Done] | None:
-            if stopped.is_set():
-                return None
-            name, entry = item
-            within = "" if remote.is_address(self.target) else self.target
-            job = Job(entry.source, self._place(name), within)
-            done = attempt(job, models, self.options, inputs)
-            if done.is_last:
-                stopped.set()
-            return name, done
-
-        began, cut, failed = time.perf_counter(), 0, 0
-        items = (item for item in left.items() if not stopped.is_set())
-        with counted(in_order(items, work, self.jobs), "picture", len(left)) as ends:
-            for end in ends:
-                if end is None:
-                    continue
-                name, done = end
-                self._note(name, done, models)
+        within = "" if remote.is_address(self.target) else self.target
+        jobs = {name: Job(entry.source, self._place(name), within) for name, entry in left.items()}
+        if self.options.engine == cluster.RAY:
+            places = [self.source, self.target]
+            if within:
+                Path(within).mkdir(parents=True, exist_ok=True)
+            if within and self.manifest.path.is_relative_to(within):
+                places.append(str(self.manifest.path))
+            ends = cluster.ends(jobs, inputs, places, self.options)
+        else:
+            ends = self._ends(jobs, inputs)
+        began, cut, failed, devices = time.perf_counter(), 0, 0, set[str]()
+        with closing(ends), counted(ends, "picture", len(left)) as counting:
+            for name, done in counting:
+                self._note(name, done)
                 cut, failed = cut + (not done.error), failed + bool(done.error)
-                report(done, models, self.options)
+                devices.update(filter(None, [done.device]))
+                report(done, self.options)
         seconds = time.perf_counter() - began
+        where = f" on {', '.join(sorted(devices))}" if devices else ""
         remark(
-            f"{cut} cut out on {models.provider}, {failed} failed, "
+            f"{cut} cut out{where}, {failed} failed, "
             f"{(cut + failed) / seconds:.1f} pictures a second. {visible(str(self.manifest.path))} "
             "says more."
         )
@@ -188,14 +187,31 @@ class _Batch:
             say(f"error: The run was stopped; {len(left) - cut - failed} are left to do.")
         return failed
 
-    def _note(self, name: str, done: Done, models: Models) -> None:
+    def _ends(self, jobs: dict[str, Job], inputs: Found) -> Generator[tuple[str, Done], None, None]:
+        """Cut out in threads of this process; yields how each picture ended."""
+        models = self.models = self.models or open_models(self.options)
+        stopped = threading.Event()
+
+        def work(item: tuple[str, Job]) -> tuple[str, Done] | None:
+            if stopped.is_set():
+                return None
+            name, job = item
+            done = attempt(job, models, self.options, inputs)
+            if done.is_last:
+                stopped.set()
+            return name, done
+
+        items = (item for item in jobs.items() if not stopped.is_set())
+        yield from filter(None, in_order(items, work, self.jobs))
+
+    def _note(self, name: str, done: Done) -> None:
         if done.is_last:  # not the picture's fault: it stays planned
             return
         self.manifest.note(
             name,
             FAILED if done.error else DONE,
-            model=models.name,
-            device=models.provider,
+            model=done.model or None,
+            device=done.device or None,
             milliseconds=done.milliseconds,
             warnings=done.warnings,
             error=done.error or None,

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     redo, overwrite = options.redo_if_newer, options.overwrite
     job = one_job(inputs[0], output, ending, overwrite=overwrite, redo=redo)
     if job is None:
-        report(Done(Job(inputs[0], output), is_kept=True), None, options)
+        report(Done(Job(inputs[0], output), is_kept=True), options)
         remark("Nothing is left to do.")
         return 0
     return _run_one(job, suffix, options)
@@ -76,7 +76,7 @@ def _run_one(job: Job, suffix: str, options: argparse.Namespace) -> int:
     models = open_models(options)
     if options.json:
         done = attempt(job, models, options)
-        report(done, models, options)
+        report(done, options)
         return 1 if done.error else 0
     done = cut_out(job, suffix, models, options)
     if job.target != STREAM:
@@ -92,9 +92,9 @@ def _run_many(inputs: list[str], target: Path, ending: str, options: argparse.Na
     for sentence in found.remarks():
         remark(sentence)
     for job in found.kept if options.json else ():
-        report(Done(job, is_kept=True), None, options)
+        report(Done(job, is_kept=True), options)
     for source, sentence in found.failures:
-        report(Done(Job(source, ""), error=sentence), None, options)
+        report(Done(Job(source, ""), error=sentence), options)
     if not (found.jobs or options.watch):  # then no model is opened
         if found.failures:
             return 1
@@ -193,7 +193,7 @@ def _cut_out_many(found: Found, models: Models, options: argparse.Namespace) -> 
         for done in results:
             cut, failed = cut + (not done.error), failed + bool(done.error)
             warned += bool(done.warnings)
-            report(done, models, options)
+            report(done, options)
     remark(_summary(cut, warned, failed, models))
     left = len(found.jobs) + len(found.failures) - cut - failed
     if left:
@@ -219,7 +219,7 @@ def _steady_ends(
     )
     began = time.perf_counter()
     for job, result in zip(jobs, results, strict=True):
-        done = Done(job)
+        done = Done(job, model=models.name, device=models.provider)
         try:
             if isinstance(result, Exception):
                 raise result

@@ -30,7 +30,10 @@ class Done:
     """How a picture's job ended."""
 
     job: Job
-    milliseconds: int = 0
+    milliseconds: int | None = 0
+    """None where the output was found, whole, of a worker that was lost."""
+    model: str = ""
+    device: str = ""
     warnings: list[str] = field(default_factory=list[str])
     error: str = ""
     is_last: bool = False
@@ -39,7 +42,7 @@ class Done:
     """Whether the output was there already, and stays."""
 
 
-def report(done: Done, models: Models | None, options: argparse.Namespace) -> None:
+def report(done: Done, options: argparse.Namespace) -> None:
     """Say what is wrong with a picture, and with ``--json`` how its job ended."""
     if done.error:
         say(named(done.job.source, done.error))
@@ -47,8 +50,8 @@ def report(done: Done, models: Models | None, options: argparse.Namespace) -> No
         line = {
             "input": done.job.source,
             "output": None if done.error else done.job.target,
-            "model": models and models.name,
-            "device": models and models.provider,
+            "model": done.model or None,
+            "device": done.device or None,
             "milliseconds": done.milliseconds,
             "warnings": done.warnings,
             "error": done.error or None,
@@ -70,7 +73,7 @@ def attempt(
         except Exception as error:
             done.error = str(error) or type(error).__name__
             done.is_last = isinstance(error, TargetError)
-    done.warnings = warnings
+    done.warnings, done.model, done.device = warnings, models.name, models.provider
     return done
 
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..errors import OptionError
-from ..text import visible
+from ..text import quotable, visible
 from ..weights.progress import NEXT, Lines
 
 _log = logging.getLogger("rembg_sessions")
 
 _LONGEST_LINE = 2000
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Item = TypeVar("Item")
 _bars: list[Any] = []  # those that are drawn at the moment
 _is_quiet = False
+_out: Any = None  # standard output, while it is kept for what is shown
 _said: set[str] | None = None  # what was logged, where it is to be said once
 # the name of the picture that is worked on, and what was logged about it
 _picture: ContextVar[tuple[str, list[str]] | None] = ContextVar("picture", default=None)
@@ -45,6 +48,17 @@ class _StandardError:
 
 
 _error = _StandardError()
+
+
+class _Aside:
+    """What libraries print, which is no part of what was asked for; the begin of it is said."""
+
+    def write(self, text: str) -> None:
+        if shown := quotable(_COLOUR.sub("", text)):
+            remark(shown)
+
+    def flush(self) -> None:
+        """Do nothing: what is said is there."""
 
 
 class LogHandler(logging.Handler):
@@ -126,7 +140,22 @@ def show(text: str) -> None:
     """
     if sys.stdout is None:
         raise OptionError("Standard output is closed; there is nowhere to write to.")
-    sys.stdout.write(text + "\n")
+    (_out or sys.stdout).write(text + "\n")
+
+
+@contextmanager
+def kept_for_show() -> Generator[None]:
+    """Keep standard output for :func:`show` meanwhile: what libraries print goes elsewhere."""
+    global _out
+    if sys.stdout is None:
+        yield
+        return
+    _out = sys.stdout
+    try:
+        with contextlib.redirect_stdout(cast(Any, _Aside())):
+            yield
+    finally:
+        _out = None
 
 
 def remark(text: str) -> None:
