@@ -56,7 +56,7 @@ def silence_onnxruntime() -> None:
     Since 1.32 it does so from its import on, also where everything else is offline, and only
     this variable stops it.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    _unless_set({"ORT_DISABLE_TELEMETRY": "1"})
 
 
 def prepare_ray(joins: bool) -> None:
@@ -65,11 +65,18 @@ def prepare_ray(joins: bool) -> None:
     Where it joins a cluster, also from trying for a quarter of an hour what does not answer. It
     reads these variables while it is imported.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "CRITICAL")
-    if joins:
-        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 40 seconds each
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_DATA_LOG_LEVEL": "CRITICAL",
+    }
+    # tries of 40 seconds each
+    _unless_set({**quiet, "RAY_NUM_REDIS_GET_RETRIES": "2"} if joins else quiet)
+
+
+def _unless_set(variables: Mapping[str, str]) -> None:
+    for name, text in variables.items():
+        os.environ.setdefault(name, text)
 
 
 def all_set() -> dict[str, str]:

@@ -226,7 +226,7 @@ FINDINGS = {
 }
 ALLOWED = {
     # the one module that reads the environment: users' and rembg's variables; and it switches
-    # the telemetry of onnxruntime off
+    # the telemetry of onnxruntime and of Ray off
     ("core/settings.py", "environment"): 3,
     # the one module that speaks to the network: the password of a mirror's address
     ("core/weights/network.py", "hidden text"): 1,
