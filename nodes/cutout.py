@@ -23,14 +23,13 @@ def cut_out(
     layer: Layer,
     edge_colours: str,
     out: NDArray[np.float32],
-) -> None:
-    """Write the colours of one picture and alpha to ``out``, (H, W, 4), straight alpha.
+) -> NDArray[np.float32]:
+    """Write the colours of one picture to ``out``, straight, and return its alpha (H, W).
 
     Edge colours follow the layer's alpha; an alpha channel that the picture had already
     only limits the result, because its colours are straight.
     Colour is cleared where alpha is below one level of 8 bit, so that dropping alpha later
-    does not bring the old background back; beside the edge it is the foreground's, see
-    :func:`core.imaging.bleed.bleed`.
+    does not bring the old background back.
 
     Parameters
     ----------
@@ -40,52 +39,57 @@ def cut_out(
         uint8 (H, W, 3), see :func:`.convert.to_levels`.
     edge_colours
         One of :data:`core.pipeline.EDGE_COLOURS`.
+    out
+        (H, W, 4): takes alpha, too, and what is not seen beside the edge gets the foreground's
+        colour, see :func:`core.imaging.bleed.bleed`. (H, W, 3): the colours alone.
     """
-    limited = limit(layer.alpha, image)
+    alpha = limit(layer.alpha, image)
     height, width = levels.shape[:2]
+    is_whole = out.shape[2] == 4
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        weight = limited[rows]
-        out[rows, :, 3] = weight
+        weight = alpha[rows]
+        if is_whole:
+            out[rows, :, 3] = weight
         if edge_colours != "naive":
             weight = (weight >= VISIBLE).astype(np.float32)
         for channel in range(3):  # numpy is slow where the last axis is short
             np.multiply(image[rows, :, channel], weight, out=out[rows, :, channel])
 
     map_rows(write, height, height * width, cached_rows(width))
-    if edge_colours == "naive":
-        return
     if edge_colours == "estimated":
         pixels, colours = edge_colours_of(levels, layer)
-        if limited is not layer.alpha:
-            seen = limited.ravel()[pixels] >= VISIBLE
+        if alpha is not layer.alpha:
+            seen = alpha.ravel()[pixels] >= VISIBLE
             pixels, colours = pixels[seen], colours[seen]
-        out.reshape(-1, 4)[pixels, :3] = colours / 255
-    bleed(out, from_certain=edge_colours == "original", alpha=limited)
+        out.reshape(-1, out.shape[2])[pixels, :3] = colours / 255
+    if is_whole and edge_colours != "naive":
+        bleed(out, from_certain=edge_colours == "original", alpha=alpha)
+    return alpha
 
 
-def over(
-    cutout: NDArray[np.float32], colour: tuple[int, int, int, int], out: NDArray[np.float32]
+def put_over(
+    cutout: NDArray[np.float32], alpha: NDArray[np.float32], colour: tuple[int, int, int, int]
 ) -> None:
-    """Put a straight cut-out (H, W, 4) over a colour; write to ``out``.
+    """Put a straight cut-out (H, W, 3) over a colour, in place.
 
-    That is (H, W, 3), or (H, W, 4), straight, where the colour is half-transparent.
+    Where the colour is half-transparent it is (H, W, 4), and stays straight.
     """
-    height, width = cutout.shape[:2]
+    height, width = alpha.shape
     opacity = np.float32(colour[3] / 255)
 
     def write(top: int, bottom: int) -> None:
         rows = slice(top, bottom)
-        share = cutout[rows, :, 3]
-        if out.shape[2] == 4:
+        share = alpha[rows] * (alpha[rows] >= VISIBLE)  # else haze would dim a white by a level
+        if cutout.shape[2] == 4:
             total = share + opacity * (1 - share)
-            share = share / np.maximum(total, np.float32(1e-6))
-            out[rows, :, 3] = total
+            share /= np.maximum(total, np.float32(1e-6))
+            cutout[rows, :, 3] = total
         for channel in range(3):
             behind = np.float32(colour[channel] / 255)
             mix = cutout[rows, :, channel] - behind
             mix *= share
-            np.add(mix, behind, out=out[rows, :, channel])
+            np.add(mix, behind, out=cutout[rows, :, channel])
 
     map_rows(write, height, height * width, cached_rows(width))

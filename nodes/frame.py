@@ -27,7 +27,7 @@ from ..core.imaging.framing import (
 from ..core.imaging.levels import VISIBLE
 from ..core.text import short
 from . import convert, host
-from .cutout import over
+from .cutout import put_over
 from .inputs import BACKGROUND, BACKGROUNDS
 
 PLACEMENT_SOCKET = "REMBG_PLACEMENT"
@@ -198,11 +198,11 @@ class RemBGFrameSubject:
         for i, placement in enumerate(placements):
             host.check_cancelled()
             framed = place(_cutout(pictures[i], alphas[i]), placement)
+            results[i] = framed[..., :channels]
             if colour:
                 found[i] = framed[..., 3]
-                over(framed, colour, results[i])
+                put_over(results[i], found[i], colour)
             else:
-                results[i] = framed
                 _bleed(results[i], pictures[i])
             update(i + 1)
         host.show_text(_describe(placements, boxes))

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..core.imaging.levels import to_levels
+from . import convert
+
 STYLES = ("checkerboard", "white", "black", "green", "mask", "off")
 MOST = 4
 """Pictures that are shown of a batch."""
@@ -17,12 +20,12 @@ _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
 
 
 def small(array: NDArray[np.float32]) -> Image.Image:
-    """Return a picture (H, W), (H, W, 3) or (H, W, 4), 0..1, at 512 pixels at most."""
+    """Return a picture (H, W, 3) or a mask (H, W), 0..1, at 512 pixels at most."""
     # every other pixel first: what is thrown away need not be rounded
     step = max(1, max(array.shape[:2]) // (2 * _SIDE))
-    levels = array[::step, ::step] * 255
-    levels += 0.5
-    picture = Image.fromarray(np.clip(levels, 0, 255, out=levels).astype(np.uint8))
+    fewer = array[::step, ::step]
+    levels = convert.to_levels(fewer) if fewer.ndim == 3 else to_levels(fewer)
+    picture = Image.fromarray(levels)
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     return picture
 

@@ -18,7 +18,7 @@ from ..core.pipeline import EDGE_COLOURS
 from ..core.session.factory import DEFAULT_MODEL
 from . import convert, host
 from .batch import FRAMES, ask_each, check_count
-from .cutout import cut_out, over
+from .cutout import cut_out, put_over
 from .foreign import Look, own_look
 from .handle import describe, fallback_warning
 from .inputs import (
@@ -236,11 +236,10 @@ class RemBGRemove:
             for at, layer in enumerate(layers, i * len(layers)):
                 layer = refine_layer(levels, layer, refinement, on_step=host.check_cancelled)
                 warnings.append(layer.warning)
-                cutout = np.empty((*size_hw, 4), np.float32) if colour else results[at]
-                cut_out(picture, levels, layer, edge_colours, cutout)
+                alpha = cut_out(picture, levels, layer, edge_colours, results[at])
                 if colour:
-                    found[at] = cutout[..., 3]
-                    over(cutout, colour, results[at])
+                    found[at] = alpha
+                    put_over(results[at], alpha, colour)
             update(i + 1)
             milliseconds = 1000 * (time.perf_counter() - start)
             host.show_text(describe(session, milliseconds, i + 1))

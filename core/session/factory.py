@@ -127,8 +127,10 @@ def _make(kind: type[AnyModel], sess_opts: Any, options: dict[str, Any]) -> AnyM
 
 
 _shared: WeakValueDictionary[tuple[Any, ...], Model | BaseSession] = WeakValueDictionary()
-# The last models stay alive without a user, so that the next workflow finds them.
-_recent: deque[Model | BaseSession] = deque(maxlen=2)
+# The last models stay alive without a user, so that the next workflow finds them: networks, and
+# what needs no weights, such as `backdrop`, which must not push a network out.
+_networks: deque[Model | BaseSession] = deque(maxlen=2)
+_weightless: deque[Model | BaseSession] = deque(maxlen=2)
 _lock = threading.Lock()
 
 
@@ -179,14 +181,14 @@ def share(kind: type[AnyModel], **options: Any) -> AnyModel:
         if known is None or not known.is_current():
             if known is not None:  # its file was replaced
                 known.close()
-                if known in _recent:
-                    _recent.remove(known)
+                if known in _networks:
+                    _networks.remove(known)
             _shared[key] = known = model
         model = known
-        if model in _recent:
-            _recent.remove(model)
-        if model.graphs:  # else there is nothing to keep
-            _recent.append(model)
+        recent = _networks if model.graphs else _weightless
+        if model in recent:
+            recent.remove(model)
+        recent.append(model)
     return model
 
 
@@ -195,4 +197,5 @@ def release_sessions() -> None:
     with _lock:
         for model in list(_shared.values()):
             model.close()
-        _recent.clear()
+        _networks.clear()
+        _weightless.clear()

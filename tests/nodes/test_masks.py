@@ -16,6 +16,7 @@ import torch
 from asked import Asked
 
 from rembg_sessions.core.errors import ImageError
+from rembg_sessions.core.session.backdrop import BackdropSession
 from rembg_sessions.core.session.protocol import Layer
 from rembg_sessions.core.session.rembg_api import BaseSession
 from rembg_sessions.nodes import convert, host, masks
@@ -135,6 +136,23 @@ def test_masks_go_with_their_session():
     del session
     gc.collect()
     assert len(masks._found) == 0
+
+
+def test_what_a_model_without_weights_found_is_kept_for_the_next_run(monkeypatch):
+    asked = []
+    find = BackdropSession.predict_layers
+
+    def watched(self, image, **options):
+        asked.append(image.size)
+        return find(self, image, **options)
+
+    monkeypatch.setattr(BackdropSession, "predict_layers", watched)
+    image = pictures()
+    REMOVE().execute(image, model="backdrop", background="colour")
+    gc.collect()
+    red = {"background": "colour", "background_colour": "red"}
+    REMOVE().execute(image, model="backdrop", **red)
+    assert len(asked) == 1
 
 
 def test_there_is_a_limit(session, monkeypatch):

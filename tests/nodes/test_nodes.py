@@ -103,6 +103,21 @@ def test_other_float_types(dtype):
     assert image.dtype == mask.dtype == torch.float32
 
 
+class Haze:
+    """Networks seldom say exactly 0: a layer of less than a level of 8 bit."""
+
+    model_name, provider = "haze", "CPU"
+
+    def predict_layers(self, image, **options):
+        return [Layer(np.full((image.height, image.width), 0.9 / 255, np.float32))]
+
+
+def test_what_is_not_seen_does_not_dim_a_colour():
+    image, mask, _ = REMOVE.execute(torch.zeros(1, H, W, 3), Haze(), background="colour")
+    assert mask.max() > 0
+    assert (image == 1).all()
+
+
 def far_colours(cutout):
     """Colours of a cut-out (H, W, 4) where nothing is seen, nor near enough to be carried."""
     far = ~dilate(cutout[..., 3].numpy() >= 1 / 255, REACH)
