@@ -472,12 +472,32 @@ def test_rare_widgets_are_folded_away(page):
     if page.vue:
         assert page.tab.get_by_text("hard_edge").count() == 0
         return
-    shown = "() => app.graph.getNodeById(3).widgets.filter((w) => !w.hidden).map((w) => w.name)"
-    assert "edge_colours" in page.js(shown) and "hard_edge" not in page.js(shown)
+    taken = """name => {
+        const {widgets} = app.graph.getNodeById(3);
+        const at = widgets.findIndex((widget) => widget.name === name);
+        return widgets[at + 1].y - widgets[at].y;
+    }"""
+    assert page.js(taken, "edge_colours") > 20 and page.js(taken, "hard_edge") == 0
     page.js("() => app.graph.getNodeById(3).toggleAdvanced()")
-    assert "hard_edge" in page.js(shown)
+    page.tab.wait_for_timeout(500)
+    assert page.js(taken, "hard_edge") > 20
     page.shoot("advanced")
     assert succeeded(page.run())
+
+
+@pytest.mark.parametrize("kind", ["RemBGRemove", "RemBGApplyBackground", "RemBGSession"])
+def test_a_new_node_is_as_high_as_what_it_shows(page, kind):
+    page.open({})
+    height, needed = page.js(
+        """kind => {
+            const node = LiteGraph.createNode(kind);
+            app.graph.add(node);
+            return [node.size[1], node.computeSize()[1]];
+        }""",
+        kind,
+    )
+    page.shoot(f"new-{kind}")
+    assert height == needed
 
 
 def test_a_linked_session_wins_over_the_model(page):
@@ -1470,3 +1490,4 @@ def test_pages_of_other_origins_start_no_download(chromium, hub, tmp_path, envir
         context.close()
         assert server.get("/rembg-sessions/models")["downloads"] == []
         assert hub.asked == []
+

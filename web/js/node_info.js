@@ -49,9 +49,11 @@ function labelChoices(model) {
 const hasSession = (node) =>
   node.inputs?.some(({ name, link }) => name === "session" && link != null) ?? false;
 
+const noRoom = () => [0, -4]; // the canvas adds 4 between widgets
+
 /**
  * Fold the rare widgets away on the canvas, as Vue nodes do by themselves: "Show Advanced" of the
- * node's menu brings them back. The canvas leaves room for widgets that are only folded.
+ * node's menu brings them back. The canvas does not draw them then, but leaves room for them.
  */
 export function foldAdvanced(node, { input }) {
   const options = { ...input?.required, ...input?.optional };
@@ -60,17 +62,22 @@ export function foldAdvanced(node, { input }) {
   for (const widget of node.widgets ?? []) {
     if (!options[widget.name]?.[1]?.advanced) continue;
     widget.advanced = true;
-    let hidden = false; // by others
-    Object.defineProperty(widget, "hidden", {
+    let own = widget.computeSize;
+    Object.defineProperty(widget, "computeSize", {
       get: () =>
-        hidden || !(LiteGraph.vueNodesMode || node.showAdvanced || isLinked(widget.name)),
+        LiteGraph.vueNodesMode || node.showAdvanced || isLinked(widget.name) ? own : noRoom,
       set: (value) => {
-        hidden = Boolean(value);
+        own = value;
       },
       configurable: true,
       enumerable: true,
     });
   }
+}
+
+/** Make a new node as high as what it shows; a saved one gets its own size afterwards. */
+export function fitHeight(node) {
+  node.setSize([node.size[0], node.computeSize()[1]]);
 }
 
 const forgets = new Map(); // of the nodes of the graph: what a new run does to them

@@ -5,7 +5,7 @@ import { app } from "../../../scripts/app.js";
 import { showDiagnosis, tellFallback } from "./diagnosis.js";
 import { listen, refresh } from "./models.js";
 import { showModels } from "./models_window.js";
-import { addInfo, foldAdvanced, forgetWarnings } from "./node_info.js";
+import { addInfo, fitHeight, foldAdvanced, forgetWarnings } from "./node_info.js";
 import { failure } from "./panel.js";
 import { tell } from "./toasts.js";
 
@@ -114,8 +114,10 @@ app.registerExtension({
   },
 
   nodeCreated(node) {
-    if (node.comfyClass?.startsWith("RemBG")) foldAdvanced(node, node.constructor.nodeData);
+    if (!node.comfyClass?.startsWith("RemBG")) return;
+    foldAdvanced(node, node.constructor.nodeData);
     if (WITH_INFO.includes(node.comfyClass)) addInfo(node);
+    fitHeight(node);
   },
 
   loadedGraphNode(node) {
