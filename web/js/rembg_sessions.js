@@ -57,8 +57,12 @@ api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
 
 // What nodes warn of is told once for each run; the nodes keep showing it. The server tells the
 // page that asked only.
+const began = new Set(); // nodes that ran: others only repeat what they said before
+api.addEventListener("execution_start", () => began.clear());
 api.addEventListener("executing", ({ detail }) => {
-  if (detail != null) forgetWarnings(detail);
+  if (detail == null) return;
+  began.add(String(detail));
+  forgetWarnings(detail);
 });
 let run;
 let said = new Set();
@@ -67,6 +71,7 @@ api.addEventListener("executed", ({ detail }) => {
     run = detail.prompt_id;
     said = new Set();
   }
+  if (!began.delete(String(detail.display_node ?? detail.node))) return;
   for (const text of detail.output?.rembg_warnings ?? []) {
     if (said.has(text) || text.includes(" runs on the CPU, not on ")) continue; // has its own
     said.add(text);
