@@ -22,9 +22,9 @@ _OUTLINE_LENGTH = 3.2, -1.2
 _LOSS_COST, _LOST_BELOW = 1.5, 2
 # Share of what is not plain backdrop that may be shadow or subject.
 _DOUBT = 0.25, -0.15
-# Share of backdrop, within the rows and columns that are not all backdrop, below which the
-# backdrop is only bars around an image.
-_BARS = 0.015
+# A row or column belongs to a bar if so much of it is backdrop; below the second share within the
+# others, the backdrop is only bars around an image.
+_BAR, _BARS = 0.9, 0.015
 
 
 def measure_confidence(background: Mask, deviation: Floats, doubt: float = 0.0) -> float:
@@ -68,7 +68,9 @@ def _ramp(value: float, zero: float, span: float) -> float:
 
 
 def _is_between_bars(background: Mask) -> bool:
-    rows, columns = (np.flatnonzero(~background.all(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(background.mean(axis=axis) < _BAR) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return False
     spans = len(rows) == background.shape[0], len(columns) == background.shape[1]
     box = background[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return any(spans) and float(box.mean()) < _BARS

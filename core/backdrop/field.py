@@ -11,7 +11,7 @@ from ..imaging.morphology import Mask, dilate
 from ..imaging.pyramid import Floats, smooth, strongest
 from .border import fit_border
 from .confidence import measure_confidence
-from .matching import Residual, match_regions
+from .matching import Residual, find_plateaus, match_regions
 from .polynomial import Polynomial, coordinates, least_squares, residuals, terms
 from .shadow import extend_into_shadows
 
@@ -114,6 +114,7 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
         residual = Residual(uneven - smooth(uneven * weight, weight))
         limits: Floats = np.maximum(limit, _RINGING * strongest(residual.deviation))
         near = residual.deviation < limits
+        near &= ~find_plateaus(near & (residual.deviation >= limit), residual)
         background = match_regions(near, residual, noise, holes=holes and last)
         known = ~dilate(~(background | opened))
         if not known.any():

@@ -171,6 +171,36 @@ def test_an_unclear_scene_says_so(scene):
     assert solve(scene()[0]).confidence < CONFIDENT
 
 
+def labelled(wall, label, body, jpeg, height=60):
+    """A jar with a label across its whole width."""
+    shape, pen = sheet((600, 480))
+    pen.rounded_rectangle(scaled(200, 100, 400, 400), FINE * 24, 255)
+    colours, pen = sheet((600, 480), body)
+    pen.rectangle(scaled(200, 220, 400, 220 + height), label)
+    alpha = small(shape) / 255
+    return finished(composed(small(colours), alpha, wall), 0.8, jpeg), alpha
+
+
+@pytest.mark.parametrize("jpeg", [None, 95, 85])
+@pytest.mark.parametrize("height", [30, 80])
+@pytest.mark.parametrize(
+    ("wall", "label", "body"),
+    [
+        ((225, 215, 195), (219, 209, 189), (60, 40, 30)),
+        ((225, 215, 195), (231, 221, 201), (20, 60, 90)),
+        ((250, 250, 249), (240, 240, 239), (120, 20, 30)),
+        ((150, 160, 170), (144, 154, 162), (30, 30, 30)),
+    ],
+    ids=["cream", "brighter", "white", "grey"],
+)
+def test_a_label_ten_levels_from_the_wall_stays(wall, label, body, height, jpeg):
+    """Though beside the strong edges above and below it that much might be ringing."""
+    image, truth = labelled(wall, label, body, jpeg, height)
+    found = solve(image)
+    assert found.confidence >= CONFIDENT
+    assert np.abs(found.alpha - truth).mean() < 0.005
+
+
 # -- holes -----------------------------------------------------------------------------------
 
 
