@@ -42,7 +42,6 @@ class RemBGMask:
     DESCRIPTION = "Finds the foreground of images and gives it as a mask, cleaned up if you like."
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
-    OUTPUT_NODE = True  # what it shows is a result: it runs without another node behind it
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
     OUTPUT_TOOLTIPS = (

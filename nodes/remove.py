@@ -55,7 +55,6 @@ class RemBGRemove:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
-    OUTPUT_NODE = True  # what it shows is a result: it runs without another node behind it
     RETURN_TYPES = ("IMAGE", "MASK", "IMAGE")
     RETURN_NAMES = ("image", "mask", "mask_image")
     OUTPUT_TOOLTIPS = (

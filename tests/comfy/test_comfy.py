@@ -322,19 +322,6 @@ def test_backdrop_needs_no_file(server):
     assert 0.1 < (image[..., 3] > 127).mean() < 0.3
 
 
-@pytest.mark.parametrize("class_type", ["RemBGRemove", "RemBGMask"])
-def test_a_node_that_shows_its_result_needs_no_other_behind_it(server, class_type):
-    """And shows the right one, also where ComfyUI found it in its cache."""
-    shown = []
-    for grow in (-8, 0, -8):
-        nodes = start() | {"cut": on_photo(class_type, grow=grow, preview="mask")}
-        (file,) = server.finished(server.queue(nodes))["outputs"]["cut"]["images"]
-        with Image.open(server.base / "temp" / file["filename"]) as picture:
-            shown.append(np.asarray(picture))
-    assert np.array_equal(shown[0], shown[2])
-    assert not np.array_equal(shown[0], shown[1])
-
-
 def test_backdrop_says_that_there_is_none(server, listener):
     """The page that asked is told with the result, and the history holds it."""
     Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(
