@@ -43,6 +43,7 @@ class RemBGFrameSubject:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("IMAGE", "MASK", "BOUNDING_BOX", PLACEMENT_SOCKET)
     RETURN_NAMES = ("image", "mask", "bounding_box", "placement")
     OUTPUT_TOOLTIPS = (

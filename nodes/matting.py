@@ -52,6 +52,7 @@ class RemBGAlphaMatting:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("MASK", "IMAGE", "MASK")
     RETURN_NAMES = ("mask", "image", "trimap")
     OUTPUT_TOOLTIPS = (
