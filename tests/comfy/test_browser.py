@@ -44,7 +44,7 @@ from stand_ins import write_sam
 BROWSER = os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 PATIENCE = 20_000  # milliseconds
-WORKFLOWS = ROOT / "tests" / "workflows"
+WORKFLOWS = ROOT / "tests" / "nodes" / "workflows"
 HELP = [path.stem for path in (ROOT / "web" / "docs").glob("*.md")]
 TEMPLATES = [path.stem for path in (ROOT / "example_workflows").glob("*.json")]
 
