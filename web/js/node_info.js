@@ -141,13 +141,13 @@ export function addInfo(node) {
     panel.root.style.display = session ? "none" : "flex";
     linked.style.display = session ? "" : "none";
     if (!session) panel.draw(model.value);
-    app.graph?.setDirtyCanvas(true); // the ticks in the list
+    app.canvas?.setDirty(true); // the ticks in the list
   };
   const fit = () => {
     drawWarnings(box, warnings());
     const needed = node.computeSize();
     node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], needed[1])]);
-    app.graph?.setDirtyCanvas(true, true);
+    app.canvas?.setDirty(true, true);
   };
   after(node, "onConfigure", fit); // a saved node has got its properties
   const keep = (texts) => {
