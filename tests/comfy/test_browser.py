@@ -639,7 +639,10 @@ def test_panels_of_nodes_outside_the_graph_are_forgotten(page):
 
 def test_nodes_of_a_subgraph_are_forgotten_with_its_workflow(page):
     """ComfyUI does not tell them that another workflow, or an undone one, has taken its place."""
-    page.open(sam_prompt() | {"9": node("RemBGSession", (0, 500), model="u2net: general purpose", device="Auto")})
+    page.open(
+        sam_prompt()
+        | {"9": node("RemBGSession", (0, 500), model="u2net: general purpose", device="Auto")}
+    )
     asked = page.js(
         """async () => {
           await app.graph.convertToSubgraph(new Set(app.graph.nodes))
@@ -1524,4 +1527,3 @@ def test_pages_of_other_origins_start_no_download(chromium, hub, tmp_path, envir
         context.close()
         assert server.get("/rembg-sessions/models")["downloads"] == []
         assert hub.asked == []
-
