@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..core.checks import one_of
 from ..core.errors import ImageError
-from ..core.imaging.box import find_box
+from ..core.imaging.box import Box, find_box
 from ..core.imaging.compose import (
     CANVASES,
     LARGEST_BLUR,
@@ -255,9 +255,8 @@ class RemBGApplyBackground:
             outline_colour=outline_colour,
         )
         colour = parse_colour(background_colour) if background == "colour" else (0, 0, 0, 0)
-        image, mask = convert.with_mask(image, mask)
-        pictures, count = image.numpy(), len(image)
-        masks = None if mask is None else mask.numpy()
+        pictures, alpha_of = convert.with_opacity(image, mask)
+        count = len(pictures)
         behind = None
         if background_image is not None:
             behind = convert.check_image(background_image, "background_image").numpy()
@@ -268,12 +267,10 @@ class RemBGApplyBackground:
                 )
         image_hw = pictures.shape[1:3]
         canvas_hw = composition.canvas_hw(image_hw, None if behind is None else behind.shape[1:3])
-
-        def alpha_of(i: int) -> NDArray[np.float32]:
+        boxes: list[Box | None] = []
+        for i in range(count if scale != 1 else 0):
             host.check_cancelled()
-            return convert.opacity(pictures[i], None if masks is None else masks[i])
-
-        boxes = [find_box(alpha_of(i)) for i in range(count)] if scale != 1 else []
+            boxes.append(find_box(alpha_of(i)))
         placement = arrange(boxes, image_hw, canvas_hw, composition)
         ground = _ground(behind, 0, canvas_hw, fit, colour)
         channels = 3 if is_opaque(ground) else 4
@@ -281,10 +278,12 @@ class RemBGApplyBackground:
         found = new_canvas((count, *canvas_hw), np.float32)
         update = host.progress(count)
         for i in range(count):
+            host.check_cancelled()
             if i and behind is not None and len(behind) > 1:  # a single one is placed once
                 ground = _ground(behind, i, canvas_hw, fit, colour)
-            alpha = alpha_of(i)
-            compose_into(pictures[i], alpha, placement, composition, ground, results[i], found[i])
+            compose_into(
+                pictures[i], alpha_of(i), placement, composition, ground, results[i], found[i]
+            )
             update(i + 1)
         return host.to_output(torch.from_numpy(results)), host.to_output(torch.from_numpy(found))
 

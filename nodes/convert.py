@@ -6,6 +6,8 @@ IMAGE is float (B, H, W, C), 0..1; MASK is float (B, H, W). Masks of this pack a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from ..core.imaging.resample import have_same_shape
 from ..core.imaging.rows import cached_rows, map_rows
 from ..core.session.protocol import Layer
 from ..core.text import short
+
+OfEach = Callable[[int], NDArray[np.float32]]
+"""Gives something of a picture by its number in the batch: float32 (H, W), 0..1."""
 
 
 def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
@@ -42,10 +47,11 @@ def check_image(image: torch.Tensor, name: str = "image") -> torch.Tensor:
     return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image
 
 
-def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch.Tensor:
-    """Return a checked MASK as float32 (count, height, width) on the CPU, 0..1.
+def masks_for(mask: torch.Tensor, count: int, height: int, width: int) -> OfEach:
+    """Check a MASK, and return a function that gives the mask of a picture by its number.
 
-    As :func:`check_masks`; another size is resized.
+    As :func:`check_masks`; another size is resized. Nothing is made for the whole batch: what is
+    resized or limited takes the room of one picture, and one mask for all is made once.
 
     Raises
     ------
@@ -53,21 +59,26 @@ def check_mask(mask: torch.Tensor, count: int, height: int, width: int) -> torch
         If it has other proportions, and so belongs to another picture. Load Image's mask of a
         picture without transparency, which is square and empty, fits all.
     """
-    mask = check_masks(mask, count)
-    if mask.shape[1:] != (height, width):
-        if mask.stride(0) == 0:  # one for all: resized once, not once for each picture
-            mask = mask[:1]
-        tall, wide = mask.shape[1:]
-        if not have_same_shape((tall, wide), (height, width)) and bool(mask.any()):
-            raise ImageError(
-                f"The mask is {wide}×{tall} pixels and the image {width}×{height}: they have "
-                "different proportions. Connect the mask that was made from this image, or crop "
-                "both alike."
-            )
-        mask = torch.nn.functional.interpolate(
-            mask.unsqueeze(1), size=(height, width), mode="bilinear", antialias=True
-        )[:, 0].clamp_(0, 1)
-    return mask.expand(count, -1, -1)
+    mask = _checked_masks(mask, count, "mask")
+    tall, wide = mask.shape[1:]
+    if not have_same_shape((tall, wide), (height, width)) and bool(mask.any()):
+        raise ImageError(
+            f"The mask is {wide}×{tall} pixels and the image {width}×{height}: they have "
+            "different proportions. Connect the mask that was made from this image, or crop "
+            "both alike."
+        )
+
+    @lru_cache(maxsize=1)
+    def fitted(i: int) -> NDArray[np.float32]:
+        one = _limited(mask[i].numpy())
+        if (tall, wide) == (height, width):
+            return one
+        resized = torch.nn.functional.interpolate(
+            torch.from_numpy(one)[None, None], size=(height, width), mode="bilinear", antialias=True
+        )
+        return resized[0, 0].clamp_(0, 1).numpy()
+
+    return lambda i: fitted(i if len(mask) > 1 else 0)
 
 
 def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Tensor:
@@ -80,6 +91,12 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
     ImageError
         If the number of masks fits neither 1 nor ``count``, or a value is NaN or infinite.
     """
+    mask = torch.from_numpy(_limited(_checked_masks(mask, count, name).numpy()))
+    return mask.expand(count, -1, -1)
+
+
+def _checked_masks(mask: torch.Tensor, count: int, name: str) -> torch.Tensor:
+    """Return one mask, or as many as there are pictures: float32 (1 or count, h, w)."""
     _check_tensor(mask, name)
     mask = _plain(mask.detach().to("cpu", torch.float32))
     if mask.ndim != 3 or mask.numel() == 0:
@@ -92,9 +109,12 @@ def check_masks(mask: torch.Tensor, count: int, name: str = "mask") -> torch.Ten
             "image."
         )
     _check_finite(mask, name)
-    if mask.min() < 0 or mask.max() > 1:
-        mask = mask.clamp(0, 1)
-    return mask.expand(count, -1, -1)
+    return mask
+
+
+def _limited(mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a mask within 0..1: itself where it is."""
+    return np.clip(mask, 0, 1) if mask.min() < 0 or mask.max() > 1 else mask
 
 
 def _check_tensor(value: object, name: str) -> None:
@@ -124,10 +144,10 @@ def one_per_mask(image: torch.Tensor, *masks: torch.Tensor | None) -> torch.Tens
 
 def with_opacity(
     image: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return checked images (B, H, W, 3 or 4), and what says what of them is seen.
+) -> tuple[NDArray[np.float32], OfEach]:
+    """Return checked images (B, H, W, 3 or 4), and a function: what of each of them is seen.
 
-    That is the alpha channel, the mask, or the lower of the two: float32 (B, H, W), 0..1. Each
+    That is the alpha channel, the mask, or the lower of the two: float32 (H, W), 0..1. Each
     image is repeated for its masks, where there are several.
 
     Raises
@@ -135,38 +155,27 @@ def with_opacity(
     ImageError
         If there is neither, or one cannot be used.
     """
-    image, mask = with_mask(image, mask)
-    alpha = image[..., 3].clamp(0, 1) if image.shape[-1] == 4 else torch.ones(1)
-    if mask is not None:
-        alpha = torch.minimum(alpha, mask)
-    return image, alpha
-
-
-def with_mask(
-    image: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return checked images and the mask that belongs to them; see :func:`with_opacity`.
-
-    Where nothing is to be repeated, resized or limited, both are what came in, and take no memory.
-    """
     image = check_image(image)
+    mask_of = None
     if mask is not None:
         image = one_per_mask(image, mask)
-        return image, check_mask(mask, *image.shape[:3])
-    if image.shape[-1] == 3:
+        mask_of = masks_for(mask, *image.shape[:3])
+    elif image.shape[-1] == 3:
         raise ImageError(
             "The image has no alpha and no mask is connected, so nothing says what its "
             "foreground is. Connect a mask, or an RGBA image from RemBG Remove Background."
         )
-    return image, None
+    pictures = image.numpy()
 
+    def alpha_of(i: int) -> NDArray[np.float32]:
+        if mask_of is None:
+            return np.clip(pictures[i, ..., 3], 0, 1)
+        if pictures.shape[-1] == 3:
+            return mask_of(i)
+        alpha = np.clip(pictures[i, ..., 3], 0, 1)
+        return np.minimum(alpha, mask_of(i), out=alpha)
 
-def opacity(picture: NDArray[np.float32], mask: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Return what of one picture (H, W, 3 or 4) is seen: float32 (H, W), 0..1."""
-    if picture.shape[-1] == 3:
-        return np.ones(picture.shape[:2], np.float32) if mask is None else mask
-    alpha = np.clip(picture[..., 3], 0, 1)
-    return alpha if mask is None else np.minimum(alpha, mask, out=alpha)
+    return pictures, alpha_of
 
 
 def _check_finite(tensor: torch.Tensor, name: str) -> None:
@@ -207,8 +216,8 @@ class _CoreRemoval:
         if sam_prompt is not None or cloth_category is not None:
             raise OptionError(f"{self.model_name} does not take a sam_prompt; leave it empty.")
         picture = torch.from_numpy(np.asarray(image, np.float32) / 255)
-        masks = check_mask(self.model.encode_image(picture[None]), 1, image.height, image.width)
-        return [Layer(alpha) for alpha in masks.numpy()]
+        mask = self.model.encode_image(picture[None])
+        return [Layer(masks_for(mask, 1, image.height, image.width)(0))]
 
 
 def to_session(session: Any) -> Any:

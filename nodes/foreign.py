@@ -70,9 +70,9 @@ def own_look(look: Look) -> Look:
             "transparent" if background else "colour",
             _WAS_COLOURS.get(colour, colour),
         )
-    elif background in _RMBG_BACKGROUNDS:
+    elif isinstance(background, str) and background in _RMBG_BACKGROUNDS:
         background, colour = "colour", _RMBG_BACKGROUNDS[background]
-    else:  # ComfyUI-RMBG
+    elif isinstance(background, str):  # ComfyUI-RMBG
         background = {"Alpha": "transparent", "Color": "colour"}.get(background, background)
     return look._replace(background=background, background_colour=colour)
 
@@ -99,7 +99,7 @@ def _own_order(look: Look) -> Look:
             detail=look.detail,
             alpha_matting=look.alpha_matting,
         )
-    if look.invert == "Alpha" or look.invert in _RMBG_BACKGROUNDS:
+    if look.invert in ("Alpha", *_RMBG_BACKGROUNDS):
         # RMBG and BiRefNetRMBG until May 2025 had the background before the other two
         return look._replace(
             background=look.invert, invert=look.edge_colours, edge_colours="original"

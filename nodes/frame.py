@@ -43,6 +43,7 @@ class RemBGFrameSubject:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("IMAGE", "MASK", "BOUNDING_BOX", PLACEMENT_SOCKET)
     RETURN_NAMES = ("image", "mask", "bounding_box", "placement")
     OUTPUT_TOOLTIPS = (
@@ -183,21 +184,21 @@ class RemBGFrameSubject:
         one_of("batch", batch, BATCHES)
         one_of("background", background, BACKGROUNDS)
         colour = parse_colour(background_colour) if background == "colour" else None
-        image, alpha = convert.with_opacity(image, mask)
-        pictures, alphas = image.numpy(), alpha.numpy()
+        pictures, alpha_of = convert.with_opacity(image, mask)
+        count = len(pictures)
         boxes: list[Box | None] = []
-        for each in alphas:
+        for i in range(count):
             host.check_cancelled()
-            boxes.append(find_box(each, threshold))
-        placements = plan(boxes, alphas.shape[1:], framing, batch)
-        count, canvas_hw = len(pictures), placements[0].canvas_hw
+            boxes.append(find_box(alpha_of(i), threshold))
+        placements = plan(boxes, pictures.shape[1:3], framing, batch)
+        canvas_hw = placements[0].canvas_hw
         channels = 3 if colour and colour[3] == 255 else 4
         results = new_canvas((count, *canvas_hw, channels), np.float32)
         found = new_canvas((count, *canvas_hw), np.float32) if colour else results[..., 3]
         update = host.progress(count)
         for i, placement in enumerate(placements):
             host.check_cancelled()
-            framed = place(_cutout(pictures[i], alphas[i]), placement)
+            framed = place(_cutout(pictures[i], alpha_of(i)), placement)
             results[i] = framed[..., :channels]
             if colour:
                 found[i] = framed[..., 3]
@@ -266,8 +267,8 @@ class RemBGPutBack:
             raise OptionError(
                 f"placement is {short(placement)}; connect that of RemBG Frame Subject."
             )
-        image, alpha = convert.with_opacity(image, mask)
-        pictures, alphas, count = image.numpy(), alpha.numpy(), len(image)
+        pictures, alpha_of = convert.with_opacity(image, mask)
+        count = len(pictures)
         if len(placement) not in (1, count):
             raise ImageError(
                 f"There are {count} images for {len(placement)} placements; put back as many as "
@@ -278,7 +279,7 @@ class RemBGPutBack:
         for i in range(count):
             host.check_cancelled()
             back = placement[i if len(placement) > 1 else 0].inverse
-            results[i] = place(_cutout(pictures[i], alphas[i]), back)
+            results[i] = place(_cutout(pictures[i], alpha_of(i)), back)
             _bleed(results[i], pictures[i])
             update(i + 1)
         result = host.to_output(torch.from_numpy(results))

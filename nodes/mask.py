@@ -42,6 +42,7 @@ class RemBGMask:
     DESCRIPTION = "Finds the foreground of images and gives it as a mask, cleaned up if you like."
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("MASK",)
     RETURN_NAMES = ("mask",)
     OUTPUT_TOOLTIPS = (

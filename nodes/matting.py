@@ -52,6 +52,7 @@ class RemBGAlphaMatting:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("MASK", "IMAGE", "MASK")
     RETURN_NAMES = ("mask", "image", "trimap")
     OUTPUT_TOOLTIPS = (
@@ -181,13 +182,13 @@ class RemBGAlphaMatting:
         model = _open_model(vitmatte_model) if check_method(method).takes_model else None
         pictures = convert.one_per_mask(convert.check_image(image), mask, trimap).numpy()
         count, height, width = pictures.shape[:3]
-        masks = None if mask is None else convert.check_mask(mask, count, height, width).numpy()
+        mask_of = None if mask is None else convert.masks_for(mask, count, height, width)
         drawn = None
         if trimap is not None:
             drawn = convert.check_masks(trimap, count, "trimap").numpy()
         given = {"unknown": unknown, "keep": keep, "remove": remove}
         hints = {
-            name: convert.check_mask(hint, count, height, width).numpy()
+            name: convert.masks_for(hint, count, height, width)
             for name, hint in given.items()
             if hint is not None
         }
@@ -215,9 +216,9 @@ class RemBGAlphaMatting:
             try:
                 matte = find_matte(
                     levels,
-                    None if masks is None else to_levels(masks[i]),
+                    None if mask_of is None else to_levels(mask_of(i)),
                     None if drawn is None else read_trimap(drawn[i], (height, width)),
-                    hints={name: hint[i] for name, hint in hints.items()},
+                    hints={name: hint_of(i) for name, hint_of in hints.items()},
                     options=options,
                     on_step=host.check_cancelled,
                 )

@@ -55,6 +55,7 @@ class RemBGRemove:
     )
     CATEGORY = "image/background removal"
     FUNCTION = "execute"
+    HAS_INTERMEDIATE_OUTPUT = True  # the page is told of what comes from the cache, too
     RETURN_TYPES = ("IMAGE", "MASK", "IMAGE")
     RETURN_NAMES = ("image", "mask", "mask_image")
     OUTPUT_TOOLTIPS = (

@@ -29,6 +29,7 @@ HEADER = "X-Rembg-Sessions"
 DOWNLOAD_EVENT = "rembg-sessions.download"
 
 _LONGEST_REQUEST = 1_000_000
+_LONGEST_PAGE = 100  # characters; ComfyUI's own names of pages have 32
 # Names that nobody can register (RFC 6761, 6762, 8375 and the custom of home networks).
 _HOME_DOMAINS = (".localhost", ".local", ".home.arpa", ".internal", ".lan", ".home")
 
@@ -67,15 +68,12 @@ def add_routes(routes: Any, send: Callable[[str, Any, str | None], None]) -> Non
                     "Only ComfyUI's own page may ask for this. If this is it, a proxy changes the "
                     "Host header: let it pass the header on unchanged.",
                 )
-            return await answered(answer, request)
+            try:
+                return web.json_response(await answer(request))
+            except RembgSessionsError as error:
+                return refusal(400, str(error))
 
         return handler
-
-    async def answered(answer: Callable[[Any], Any], request: Any) -> Any:
-        try:
-            return web.json_response(await answer(request))
-        except RembgSessionsError as error:
-            return refusal(400, str(error))
 
     @routes.get("/rembg-sessions/models")
     async def models(_request: Any) -> Any:
@@ -95,10 +93,6 @@ def add_routes(routes: Any, send: Callable[[str, Any, str | None], None]) -> Non
 
     for name, answer in _ACTIONS.items():
         routes.post(f"/rembg-sessions/{name}")(guarded(partial(answer, tell)))
-
-    @routes.post("/rembg-sessions/own-values")
-    async def values(request: Any) -> Any:
-        return await answered(translated, request)
 
 
 async def download(tell: downloads.Tell, request: Any) -> dict[str, Any]:
@@ -131,24 +125,17 @@ async def delete_prepared(_tell: downloads.Tell, _request: Any) -> dict[str, Any
     return {"files": len(removed), "bytes": sum(removed.values())}
 
 
-_ACTIONS = {
-    "download": download,
-    "cancel": cancel,
-    "delete": delete_model,
-    "delete-prepared": delete_prepared,
-}
-
-
 async def asked_model(request: Any) -> tuple[ModelSpec, str]:
     """Return the model that a request names, and the page that asks; else an OptionError."""
     body = await read_json(request)
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         raise OptionError('The request must be {"model": "name"}.')
     client = body.get("client")
-    return get_model(body["model"]), client if isinstance(client, str) else ""
+    known = isinstance(client, str) and len(client) <= _LONGEST_PAGE
+    return get_model(body["model"]), client if known else ""
 
 
-async def translated(request: Any) -> dict[str, Any]:
+async def translated(_tell: downloads.Tell, request: Any) -> dict[str, Any]:
     """Return a node's values in our words; a request without any is an OptionError."""
     given = await read_json(request)
     plain = isinstance(given, dict) and all(
@@ -157,6 +144,15 @@ async def translated(request: Any) -> dict[str, Any]:
     if not plain:
         raise OptionError("The request must be a JSON object of input names and values.")
     return own_values(given)
+
+
+_ACTIONS = {
+    "download": download,
+    "cancel": cancel,
+    "delete": delete_model,
+    "delete-prepared": delete_prepared,
+    "own-values": translated,
+}
 
 
 async def read_json(request: Any) -> Any:

@@ -242,7 +242,7 @@ def _painted(
 ) -> list[Mark]:
     """Return the box around all that is painted."""
     painted = convert.check_masks(mask, count).amax(0)
-    box = find_box(convert.check_mask(painted, 1, *size_hw)[0].numpy())
+    box = find_box(convert.masks_for(painted, 1, *size_hw)(0))
     if box is None:
         note("mask is empty: nothing is painted.")
         return []

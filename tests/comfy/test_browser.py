@@ -44,7 +44,7 @@ from stand_ins import write_sam
 BROWSER = os.environ.get("BROWSER") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 PATIENCE = 20_000  # milliseconds
-WORKFLOWS = ROOT / "tests" / "workflows"
+WORKFLOWS = ROOT / "tests" / "nodes" / "workflows"
 HELP = [path.stem for path in (ROOT / "web" / "docs").glob("*.md")]
 TEMPLATES = [path.stem for path in (ROOT / "example_workflows").glob("*.json")]
 
@@ -665,6 +665,43 @@ def test_panels_of_nodes_outside_the_graph_are_forgotten(page):
         }"""
     )
     assert shown == ["nobody drew it", "silueta", "nobody drew it"]
+
+
+def test_nodes_of_a_subgraph_are_forgotten_with_its_workflow(page):
+    """ComfyUI does not tell them that another workflow, or an undone one, has taken its place."""
+    page.open(
+        sam_prompt()
+        | {"9": node("RemBGSession", (0, 500), model="u2net: general purpose", device="Auto")}
+    )
+    asked = page.js(
+        """async () => {
+          await app.graph.convertToSubgraph(new Set(app.graph.nodes))
+          const {nodes} = app.graph.nodes[0].subgraph
+          await app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))
+          const asked = []
+          for (const node of nodes) {
+            const {inputs} = node
+            Object.defineProperty(node, "inputs", {get: () => asked.push(node.type) && inputs})
+          }
+          await app.refreshComboInNodes()
+          await new Promise(ready => setTimeout(ready, 1500))
+          return [nodes.map(({type}) => type), asked]
+        }"""
+    )
+    assert asked == [asked[0], []]
+    assert {"RemBGSession", "RemBGSAMPrompt"} <= {*asked[0]}
+
+
+def test_keys_in_a_window_do_nothing_behind_it(page):
+    page.open(workflow())
+    page.js("app.canvas.selectNode(app.graph.getNodeById(4))")
+    page.tab.keyboard.press("Control+c")
+    page.open_window("rembg-sessions.models")
+    for key in ("Control+v", "Delete", "Control+m"):
+        page.tab.keyboard.press(key)
+    page.tab.keyboard.press("Escape")
+    page.tab.locator(".rembg-sessions-window").wait_for(state="detached", timeout=PATIENCE)
+    assert page.js("app.graph.nodes.map(({mode}) => mode)") == [0] * 4
 
 
 def test_every_model_is_listed_in_a_window(page):

@@ -797,6 +797,27 @@ def test_matting_methods_and_previews(server, listener, session, method):
     assert difference(refined, image[..., 3]).max() <= 1
 
 
+def test_a_result_from_the_cache_is_shown_again(base):
+    """Else the node goes on to show the picture and the warnings of the run between."""
+    with running(base, "--cache-lru", "20") as server:  # keeps the results of several runs
+        if "has_intermediate_output" not in server.get("/object_info/RemBGRemove")["RemBGRemove"]:
+            pytest.skip("this ComfyUI tells the page nothing of what comes from the cache")
+        listener = Listener(server, "listener")
+        shown = []
+        for preview in ("white", "black", "white"):
+            nodes = start() | {"cut": on_photo("RemBGRemove", preview=preview)}
+            nodes |= save("image", ("cut", 0))
+            prompt = server.queue(nodes, client="listener")
+            messages = listener.until("execution_success", prompt_id=prompt)
+            told = [m["data"] for m in messages if isinstance(m, dict) and m["type"] == "executed"]
+            (output,) = [data["output"] for data in told if data["node"] == "cut"]
+            shown.append(output["images"])
+        listener.close()
+        assert shown[2] == shown[0] != shown[1]
+        (first,) = shown[0]
+        assert server.view(first)[0, 0].tolist() == [255, 255, 255]
+
+
 def test_matting_takes_a_trimap_and_no_mask(server, drawn_trimap):
     nodes = start() | {
         "drawn": node("LoadImageMask", image=drawn_trimap, channel="red"),

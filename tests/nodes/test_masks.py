@@ -213,11 +213,29 @@ def test_a_closed_model_is_not_opened_to_name_its_provider(session):
 
 
 def test_one_small_mask_is_resized_once():
-    small = torch.rand(1, 8, 12)
-    resized = convert.check_mask(small, 24, 16, 24)
-    assert resized.shape == (24, 16, 24)
-    assert resized.untyped_storage().nbytes() == 4 * 16 * 24
-    assert torch.equal(resized[0], convert.check_mask(small, 1, 16, 24)[0])
+    mask_of = convert.masks_for(torch.rand(1, 8, 12), 24, 16, 24)
+    assert mask_of(0).shape == (16, 24)
+    assert mask_of(0) is mask_of(23)
+
+
+@pytest.mark.parametrize("size", [(60, 90), (120, 180)], ids=["same", "other"])
+def test_masks_of_a_batch_take_the_room_of_one(size, monkeypatch):
+    """What is out of range or of another size is made for one picture at a time."""
+    made = []
+    monkeypatch.setattr(convert, "_limited", lambda mask: made.append(mask.shape) or mask)
+    mask = torch.rand(5, *size)
+    mask_of = convert.masks_for(mask, 5, 60, 90)
+    for i in range(5):
+        assert mask_of(i).shape == (60, 90)
+        assert (mask_of(i).ctypes.data == mask[i].numpy().ctypes.data) == (size == (60, 90))
+    assert made == [size] * 5
+
+
+def test_masks_are_limited_before_they_are_resized():
+    wild, tame = torch.tensor([[[-3.0, 0.25], [0.5, 7.0]]]), torch.tensor([[[0, 0.25], [0.5, 1]]])
+    got, expected = (convert.masks_for(mask, 1, 4, 4)(0) for mask in (wild, tame))
+    assert (got == expected).all()
+    assert convert.masks_for(wild, 1, 2, 2)(0).tolist() == tame[0].tolist()
 
 
 class Uneven(Counting):

@@ -277,11 +277,11 @@ def test_masks_of_other_shapes():
         torch.zeros((3, 7, 9)),
         torch.zeros((1, 500, 300), dtype=torch.float16),
     ):
-        assert convert.check_mask(mask, 3, H, W).shape == (3, H, W)
+        assert convert.masks_for(mask, 3, H, W)(2).shape == (H, W)
     with pytest.raises(ImageError, match="2 masks for 3 images"):
-        convert.check_mask(torch.zeros((2, H, W)), 3, H, W)
+        convert.masks_for(torch.zeros((2, H, W)), 3, H, W)
     with pytest.raises(ImageError, match="NaN"):
-        convert.check_mask(torch.full((1, H, W), torch.nan), 1, H, W)
+        convert.masks_for(torch.full((1, H, W), torch.nan), 1, H, W)
 
 
 def test_matting_refines():

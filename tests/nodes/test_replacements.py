@@ -10,6 +10,7 @@ import json
 import sys
 import types
 import urllib.error
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from rembg_sessions.core.imaging.mask import refine  # noqa: E402
 from rembg_sessions.core.matting.methods import Matte  # noqa: E402
 from rembg_sessions.core.registry.lookup import get_model  # noqa: E402
 from rembg_sessions.core.session.protocol import Layer  # noqa: E402
-from rembg_sessions.nodes import host, replacements  # noqa: E402
+from rembg_sessions.nodes import host, replacements, routes  # noqa: E402
 from rembg_sessions.nodes import remove as remove_module  # noqa: E402
 from rembg_sessions.nodes.foreign import Look, own_look, own_values  # noqa: E402
 from rembg_sessions.nodes.replacements import REPLACEMENTS  # noqa: E402
@@ -304,6 +305,16 @@ def test_a_lost_colour_is_said():
     assert own_values(look._asdict()) == look._asdict()
 
 
+@pytest.mark.parametrize("name", Look._fields)
+@pytest.mark.parametrize("value", [None, -1, float("nan"), "", [], [1], {"a": 1}], ids=repr)
+def test_values_of_no_kind_are_refused_by_the_node(name, value):
+    """Never by an error of Python's own; some mean nothing, and the node runs."""
+    given = Look(**{name: value})._asdict()
+    with suppress(OptionError):
+        ASKED.execute(torch.zeros(1, 8, 8, 3), Bright(), **given)
+    own_values({"model": value, "device": value, **given})
+
+
 def test_what_cannot_be_read_stays():
     values = {"model": "BEN2", "device": "Abacus", "invert": "both"}
     assert own_values(values) == values
@@ -522,11 +533,11 @@ def test_replacements_are_offered_to_the_page(with_replacements):
 @needs_comfyui
 def test_the_page_may_ask_for_values_in_our_words(server):
     stored = {"model": "RMBG-2.0", "device": "AUTO"}
-    answer = server.post("/rembg-sessions/own-values", stored)
+    answer = server.post("/rembg-sessions/own-values", stored, {routes.HEADER: "1"})
     assert answer == {"model": get_model("bria-rmbg").choice, "device": "Auto"}
     for wrong in ([], {"model": ["2", 0]}, {"model": None}):
         with pytest.raises(urllib.error.HTTPError) as refusal:
-            server.post("/rembg-sessions/own-values", wrong)
+            server.post("/rembg-sessions/own-values", wrong, {routes.HEADER: "1"})
         assert refusal.value.code == 400
 
 

@@ -272,6 +272,7 @@ def ask():
 
 
 POSTS = [f"/rembg-sessions/{route}" for route in ("download", "cancel", "delete")]
+VALUES = "/rembg-sessions/own-values"
 
 
 def test_models_are_listed(ask):
@@ -289,6 +290,15 @@ def test_download_tells_the_page(ask, source):
     until(lambda: ask.sent and ask.sent[-1][1]["state"] == "cancelled")
     assert {(name, page) for name, _, page in ask.sent} == {(routes.DOWNLOAD_EVENT, None)}
     assert source.calls == 1
+
+
+@pytest.mark.parametrize("client", ["x" * 101, 7, None], ids=["long", "number", "none"])
+def test_only_what_may_name_a_page_is_kept_of_it(ask, source, monkeypatch, client):
+    asked = []
+    monkeypatch.setattr(downloads, "start", lambda *given: asked.append(given[-1]) or {})
+    assert ask("POST", POSTS[0], json={"model": "u2netp", "client": client})[0] == 200
+    assert ask("POST", POSTS[0], json={"model": "u2netp", "client": "page"})[0] == 200
+    assert asked == ["", "page"]
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -341,7 +351,7 @@ def test_what_a_form_can_send_is_refused(ask, source, kind):
     ids=["no header", "origin", "site"],
 )
 def test_another_origin_starts_nothing(ask, source, headers):
-    for path in POSTS:
+    for path in (*POSTS, VALUES, "/rembg-sessions/delete-prepared"):
         status, answer = ask("POST", path, headers=headers, json={"model": "u2netp"})
         assert status == 403
         assert "own page" in answer["error"]
@@ -371,11 +381,13 @@ def test_diagnosis_names_the_folder_that_comfyui_downloads_to(tmp_path, monkeypa
 
 
 def test_values_in_our_words_are_for_json_only(ask):
-    path, body = "/rembg-sessions/own-values", b'{"model": "RMBG-2.0"}'
-    status, answer = ask("POST", path, data=body, headers={"Content-Type": "application/json"})
+    path, body, own = VALUES, b'{"model": "RMBG-2.0"}', {routes.HEADER: "1"}
+    status, answer = ask(
+        "POST", path, data=body, headers={**own, "Content-Type": "application/json"}
+    )
     assert (status, answer["model"].split(":")[0]) == (200, "bria-rmbg")
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        status, answer = ask("POST", path, data=body, headers={"Content-Type": kind})
+        status, answer = ask("POST", path, data=body, headers={**own, "Content-Type": kind})
         assert status == 400
         assert "JSON" in answer["error"]
 
@@ -392,7 +404,7 @@ def test_values_in_our_words_are_for_json_only(ask):
     ],
     ids=["deep", "digits", "long", "bytes", "empty", "list"],
 )
-@pytest.mark.parametrize("path", [*POSTS, "/rembg-sessions/own-values"])
+@pytest.mark.parametrize("path", [*POSTS, VALUES])
 def test_requests_that_are_no_such_thing(ask, path, body, said):
     headers = {routes.HEADER: "1", "Content-Type": "application/json"}
     status, answer = ask("POST", path, data=body, headers=headers)
@@ -402,7 +414,7 @@ def test_requests_that_are_no_such_thing(ask, path, body, said):
 
 def test_a_colour_of_many_digits_stays_as_it_is(ask):
     look = {**Look()._asdict(), "background": True, "background_colour": "9" * 5000}
-    status, answer = ask("POST", "/rembg-sessions/own-values", json=look)
+    status, answer = ask("POST", VALUES, json=look)
     assert status == 200
     assert answer["background_colour"] == "9" * 5000
 

@@ -93,10 +93,10 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return json.load(answer)
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> Any:
         url = f"http://127.0.0.1:{self.port}{path}"
-        header = {"Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps(body).encode(), header)
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None

@@ -21,7 +21,7 @@ function use(row) {
   const widget = node.widgets.find(({ name }) => name === "model");
   widget.value = row.choice;
   widget.callback?.(row.choice);
-  app.graph.setDirtyCanvas(true, true);
+  app.canvas.setDirty(true, true);
 }
 
 /** A button that asks the pack to remove something, when it is pressed twice. */

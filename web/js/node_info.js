@@ -80,12 +80,26 @@ export function fitHeight(node) {
   node.setSize([node.size[0], node.computeSize()[1]]);
 }
 
-const forgets = new Map(); // of the nodes of the graph: what a new run does to them
+/**
+ * Whether a node is in the open workflow. Nodes in a subgraph are not told, as others are, when
+ * another workflow takes its place; undo does that, too.
+ */
+export function isOpen({ graph }) {
+  const root = graph?.rootGraph ?? graph;
+  return Boolean(graph) && (graph === root || root.subgraphs.get(graph.id) === graph);
+}
+
+const forgets = new WeakMap(); // by node: what a new run does to it
 
 /** A node begins to run: what it warned of the last time is not true any more. */
 export function forgetWarnings(id) {
-  const last = String(id).split(":").pop(); // those before are of subgraphs
-  for (const [node, forget] of forgets) if (String(node.id) === last) forget();
+  let node;
+  let graph = app.graph;
+  for (const each of String(id).split(":")) {
+    node = graph?.getNodeById(each); // all but the last hold subgraphs
+    graph = node?.subgraph;
+  }
+  forgets.get(node)?.();
 }
 
 /** Add what is shown below the widgets of a node. */
@@ -127,13 +141,13 @@ export function addInfo(node) {
     panel.root.style.display = session ? "none" : "flex";
     linked.style.display = session ? "" : "none";
     if (!session) panel.draw(model.value);
-    app.graph?.setDirtyCanvas(true); // the ticks in the list
+    app.canvas?.setDirty(true); // the ticks in the list
   };
   const fit = () => {
     drawWarnings(box, warnings());
     const needed = node.computeSize();
     node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], needed[1])]);
-    app.graph?.setDirtyCanvas(true, true);
+    app.canvas?.setDirty(true, true);
   };
   after(node, "onConfigure", fit); // a saved node has got its properties
   const keep = (texts) => {
@@ -143,17 +157,17 @@ export function addInfo(node) {
     fit();
   };
   after(node, "onExecuted", (output) => keep(output?.[KEPT] ?? []));
-  after(node, "onAdded", () => forgets.set(node, () => warnings().length && keep([])));
-  after(node, "onRemoved", () => forgets.delete(node));
+  forgets.set(node, () => warnings().length && keep([]));
   if (panel) {
     labelChoices(model);
     after(model, "callback", update);
     after(node, "onConnectionsChange", () => queueMicrotask(update)); // once it has changed
+    const follow = () => (isOpen(node) ? update() : unwatch(follow));
     after(node, "onAdded", () => {
-      watch(update);
+      watch(follow);
       update();
     });
-    after(node, "onRemoved", () => unwatch(update));
+    after(node, "onRemoved", () => unwatch(follow));
     refresh(); // also draws this panel, once a loaded node has got its values
   }
   update();

@@ -25,7 +25,7 @@ async function translate(node) {
     widget.value = own[widget.name];
     widget.callback?.(widget.value);
   }
-  app.graph?.setDirtyCanvas(true, true);
+  app.canvas?.setDirty(true, true);
 }
 
 /** Take the ending off a file name at once: ComfyUI looks for the file as soon as it is swapped. */

@@ -2,7 +2,7 @@
 
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
-import { after } from "./node_info.js";
+import { after, isOpen } from "./node_info.js";
 import { makeMarks } from "./picture_marks.js";
 
 const NODE = "RemBGSAMPrompt";
@@ -179,14 +179,15 @@ function makeWidget(node, name) {
 
   // looked for again and again: nothing tells of a file that is chosen behind a subgraph
   let timer;
-  after(node, "onAdded", () => {
-    timer ??= setInterval(look, LOOK_EVERY);
-    look();
-  });
-  after(node, "onRemoved", () => {
+  const stop = () => {
     clearInterval(timer);
     timer = undefined;
+  };
+  after(node, "onAdded", () => {
+    timer ??= setInterval(() => (isOpen(node) ? look() : stop()), LOOK_EVERY);
+    look();
   });
+  after(node, "onRemoved", stop);
   return { widget, minWidth: WIDTH, minHeight: HEIGHT };
 }
 

@@ -40,6 +40,10 @@ export function openWindow(title, content, buttons = [], closed = () => {}) {
   close.autofocus = true;
   const line = "display: flex; gap: 8px; justify-content: end; margin-top: 12px;";
   window.append(element("div", line, ...buttons, close));
+  // the page behind has keys of its own, and would paste nodes there
+  for (const name of ["keydown", "copy", "paste"]) {
+    window.addEventListener(name, (event) => event.stopPropagation());
+  }
   window.addEventListener("close", () => {
     window.remove();
     closed();
