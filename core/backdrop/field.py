@@ -11,7 +11,7 @@ from ..imaging.morphology import Mask, dilate
 from ..imaging.pyramid import Floats, smooth, strongest
 from .border import fit_border
 from .confidence import measure_confidence
-from .matching import Residual, find_plateaus, match_regions
+from .matching import Residual, match_regions
 from .polynomial import Polynomial, coordinates, least_squares, residuals, terms
 from .shadow import extend_into_shadows
 
@@ -27,6 +27,9 @@ _NOISE_MEDIANS, _NOISE_RANGE = 1.2, (0.7, 8)
 # A deviation below this share of the strongest one nearby cannot be told from the ringing of
 # JPEG beside a strong edge.
 _RINGING = 0.05
+# Ringing changes its sign within a block of JPEG, whose mean is kept. So what deviates in a square
+# of 2 · 4 + 1 pixels, one more than a block's 8, without a gap, is no ringing.
+_HALF_BLOCK = 4
 # A region of fewer pixels than this, whose mean deviation is less than so many times the limit,
 # is a speck of noise.
 _SPECK, _SPECK_LIMITS = 9, 2
@@ -112,9 +115,8 @@ def fit_field(image: Floats, tolerance: float | None = None, holes: bool = True)
     for last in (False, True):
         weight = known.astype(np.float32)
         residual = Residual(uneven - smooth(uneven * weight, weight))
-        limits: Floats = np.maximum(limit, _RINGING * strongest(residual.deviation))
+        limits = _ringing_limits(residual.deviation, limit)
         near = residual.deviation < limits
-        near &= ~find_plateaus(near & (residual.deviation >= limit), residual)
         background = match_regions(near, residual, noise, holes=holes and last)
         known = ~dilate(~(background | opened))
         if not known.any():
@@ -153,6 +155,21 @@ def _fit_inside(
     off = residuals(basis, values, cubic)
     noise = float(np.clip(_NOISE_MEDIANS * np.median(off), *_NOISE_RANGE))
     return Polynomial(cubic, _CUBIC), noise
+
+
+def _ringing_limits(deviation: Floats, limit: float) -> Floats:
+    """Raise the limit (H, W) beside strong edges, where JPEG rings, but not where nothing rings."""
+    limits: Floats = np.maximum(limit, _RINGING * strongest(deviation))
+    # one more limit, since noise lifts some pixels of a band over the raised one
+    excused = (deviation >= limit) & (deviation < limits + limit)
+    solid = excused
+    for _ in range(_HALF_BLOCK):
+        solid = ~dilate(~solid)
+    if solid.any():
+        for _ in range(_HALF_BLOCK):
+            solid = dilate(solid)
+        limits[solid & excused] = limit
+    return limits
 
 
 def _specks(others: Mask, deviation: Floats, limit: float) -> Mask:

@@ -34,10 +34,6 @@ _RINGING_INSIDE, _SMALL_HOLE = (2, 1.5), 75
 # Contrast, in levels, beside which ringing is measured.
 _STRONG = 60
 
-# A region is even if its colours' standard deviation is below this share of their mean deviation;
-# and pixels of its core, for that to tell something. Ringing swings, and shadows fade.
-_EVEN, _LEAST_EVEN = 0.3, 30
-
 # A region ends clearly if it holds this share of the region that a wider limit finds: this many
 # times the noise, or this many levels.
 _CRISP_SHARE, _WIDE_NOISE, _WIDE_LEVELS = 0.6, 6, 14
@@ -118,20 +114,6 @@ def _measure_ringing(background: Mask, deviation: Floats, strong: Floats) -> flo
     outside = background & dilate(~background) & (strong > _STRONG)
     shares = deviation[outside] / strong[outside]
     return float(np.median(shares)) if len(shares) else 0.0
-
-
-def find_plateaus(weak: Mask, residual: Residual) -> Mask:
-    """Return the regions of ``weak`` (H, W) that deviate evenly: pale parts of a subject."""
-    core = ~dilate(~weak)
-    if core.sum() < _LEAST_EVEN:
-        return np.zeros_like(weak)
-    regions = Regions(weak)
-    thick = regions.sums(core)
-    count = np.maximum(thick, 1)
-    mean = [regions.sums(channel * core) / count for channel in residual.values]
-    power = np.linalg.norm(mean, axis=0) ** 2
-    variance = regions.sums(residual.deviation**2 * core) / count - power
-    return regions.paint((thick >= _LEAST_EVEN) & (variance < _EVEN**2 * power))
 
 
 def _ends_clearly(

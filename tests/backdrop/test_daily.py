@@ -171,36 +171,6 @@ def test_an_unclear_scene_says_so(scene):
     assert solve(scene()[0]).confidence < CONFIDENT
 
 
-def labelled(wall, label, body, jpeg, height=60):
-    """A jar with a label across its whole width."""
-    shape, pen = sheet((600, 480))
-    pen.rounded_rectangle(scaled(200, 100, 400, 400), FINE * 24, 255)
-    colours, pen = sheet((600, 480), body)
-    pen.rectangle(scaled(200, 220, 400, 220 + height), label)
-    alpha = small(shape) / 255
-    return finished(composed(small(colours), alpha, wall), 0.8, jpeg), alpha
-
-
-@pytest.mark.parametrize("jpeg", [None, 95, 85])
-@pytest.mark.parametrize("height", [30, 80])
-@pytest.mark.parametrize(
-    ("wall", "label", "body"),
-    [
-        ((225, 215, 195), (219, 209, 189), (60, 40, 30)),
-        ((225, 215, 195), (231, 221, 201), (20, 60, 90)),
-        ((250, 250, 249), (240, 240, 239), (120, 20, 30)),
-        ((150, 160, 170), (144, 154, 162), (30, 30, 30)),
-    ],
-    ids=["cream", "brighter", "white", "grey"],
-)
-def test_a_label_ten_levels_from_the_wall_stays(wall, label, body, height, jpeg):
-    """Though beside the strong edges above and below it that much might be ringing."""
-    image, truth = labelled(wall, label, body, jpeg, height)
-    found = solve(image)
-    assert found.confidence >= CONFIDENT
-    assert np.abs(found.alpha - truth).mean() < 0.005
-
-
 # -- holes -----------------------------------------------------------------------------------
 
 
@@ -232,3 +202,58 @@ def test_small_holes_are_open_though_jpeg_rings_in_them(back, ink, jpeg):
     assert [alpha[at] < 0.05 for at in middles[1:]] == [True] * (len(middles) - 1)
     if jpeg is None:
         assert alpha[middles[0]] < 0.05
+
+
+# -- parts of nearly the backdrop's colour ----------------------------------------------------
+
+
+def banded(distance, jpeg, noise):
+    """A teal block with a cream band so many levels from the wall: a picture, and the band."""
+    wall = np.float32((240, 236, 226))
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[100:320, 120:280] = 1
+    colours = np.full((400, 400, 3), (33, 107, 133), np.float32)
+    colours[180:230] = wall + distance * np.float32((0.3, -0.3, -0.9))
+    band = np.zeros(alpha.shape, bool)
+    band[180:230, 120:280] = True
+    return finished(composed(colours, alpha, wall), noise, jpeg), band
+
+
+@pytest.mark.parametrize("distance", [8, 10, 12])
+@pytest.mark.parametrize("jpeg", [None, 95, 85, 75])
+@pytest.mark.parametrize("noise", [0, 1.5])
+def test_a_band_near_the_wall_is_no_ringing(distance, jpeg, noise):
+    image, band = banded(distance, jpeg, noise)
+    found = solve(image)
+    # at quality 75 the steps of JPEG are as large as the band's distance
+    assert found.alpha[band].mean() > (0.9 if jpeg is None or jpeg == 95 else 0.7)
+
+
+def labelled(wall, label, body, jpeg, height=60):
+    """A jar with a label across its whole width."""
+    shape, pen = sheet((600, 480))
+    pen.rounded_rectangle(scaled(200, 100, 400, 400), FINE * 24, 255)
+    colours, pen = sheet((600, 480), body)
+    pen.rectangle(scaled(200, 220, 400, 220 + height), label)
+    alpha = small(shape) / 255
+    return finished(composed(small(colours), alpha, wall), 0.8, jpeg), alpha
+
+
+@pytest.mark.parametrize("jpeg", [None, 95, 85, 75])
+@pytest.mark.parametrize("height", [30, 80])
+@pytest.mark.parametrize(
+    ("wall", "label", "body"),
+    [
+        ((225, 215, 195), (219, 209, 189), (60, 40, 30)),
+        ((225, 215, 195), (231, 221, 201), (20, 60, 90)),
+        ((250, 250, 249), (240, 240, 239), (120, 20, 30)),
+        ((150, 160, 170), (144, 154, 162), (30, 30, 30)),
+    ],
+    ids=["cream", "brighter", "white", "grey"],
+)
+def test_a_label_ten_levels_from_the_wall_stays(wall, label, body, height, jpeg):
+    """Though beside the strong edges above and below it that much might be ringing."""
+    image, truth = labelled(wall, label, body, jpeg, height)
+    found = solve(image)
+    assert found.confidence >= CONFIDENT
+    assert np.abs(found.alpha - truth).mean() < 0.005
