@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from comfy_server import (
     COMFYUI,
@@ -182,10 +182,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "custom_nodes" / "ComfyUI_essentials").unlink(missing_ok=True)
     write_bad_networks(base / "models" / "rembg")
     write_sam(*(base / "models" / "rembg" / file.file for file in get_model("mobile-sam").weights))
-    photo = SHARED / "images" / "girl-1.jpg"
-    picture = Image.open(photo) if photo.exists() else draw(0)
-    # what the templates load, as large as ComfyUI's own
-    ImageOps.fit(picture, (768, 768)).save(base / "input" / "example.png")
     (base / "user" / "default").mkdir(parents=True)
     (base / "user" / "default" / "comfy.settings.json").write_text(json.dumps(SETTINGS))
     return base

@@ -2,12 +2,13 @@
 
     python tests/tools/thumbnails.py
 
-Everything is cut out by the model ``backdrop``, which needs no download; also the object that
-the points of the SAM template pick.
+Everything is cut out by the model ``backdrop``, which needs no download; also the blossom that
+the points of the SAM template pick, which its colour tells from the stem.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rembg_sessions.core import Composition, Framing, compose, new_session, remo
 
 FOLDER = Path(__file__).resolve().parents[2] / "example_workflows"
 EXAMPLES = FOLDER.parent / "web" / "examples"
+SAM = "Pick an object with SAM points"
 SIDE = 400  # pixels
 LINE = 3  # white, between two pictures
 MATTING_BAND = 40
@@ -43,7 +45,7 @@ def main() -> None:
         ),
         "Video to WebM with transparency": with_sign(on_checkerboard(cutout)),
         "Video over a moving background": with_sign(over(cutout, sunset())),
-        "Pick an object with SAM points": picked(photo, cutout),
+        SAM: picked(photo, cutout),
         "Plain backdrop without a download": halves(photo, on_checkerboard(cutout)),
         "Session shared with ComfyUI nodes": halves(
             cutout.getchannel("A").convert("RGB"), on_checkerboard(cutout)
@@ -152,11 +154,22 @@ def film(photo: Image.Image, session: object) -> Image.Image:
 
 
 def picked(photo: Image.Image, cutout: Image.Image) -> Image.Image:
-    """Show points on the object and beside it, and what is not the object dimmed."""
+    """Show the template's points, and what they do not pick dimmed."""
     grey = photo.convert("L").point(lambda level: level // 2 + 90).convert("RGB")
-    picture = over(cutout, grey)
+    red, green, blue, alpha = np.asarray(cutout, int).transpose(2, 0, 1)
+    blossom = cutout.copy()
+    blossom.putalpha(Image.fromarray((alpha * (np.minimum(red, blue) > green)).astype(np.uint8)))
+    picture = over(blossom, grey)
     draw = ImageDraw.Draw(picture)
-    for x, y, colour in ((170, 150, GREEN), (235, 190, GREEN), (345, 330, RED), (60, 320, RED)):
+    (points,) = [
+        node["widgets_values"][0]
+        for node in json.loads((FOLDER / f"{SAM}.json").read_text("utf-8"))["nodes"]
+        if node["type"] == "RemBGSAMPrompt"
+    ]
+    scale = SIDE / Image.open(EXAMPLES / "rembg_sessions_backdrop.jpg").width
+    for mark in json.loads(points):
+        x, y = (value * scale for value in mark["data"])
+        colour = GREEN if mark["label"] else RED
         draw.ellipse((x - 10, y - 10, x + 10, y + 10), fill=colour, outline="white", width=3)
     return picture
 
