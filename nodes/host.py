@@ -253,13 +253,18 @@ def tell_fallback(session: BaseSession) -> None:
 
 
 def fallback_text(session: BaseSession) -> str:
-    """Return the warning that a session runs on the CPU though it should not; empty if not so."""
+    """Return the warning that a session runs on the CPU though it should not; empty if not so.
+
+    The page saves it with the workflow, also in pictures that are shared: why it is so names
+    folders of this machine, and is told by the log, the toast and the diagnosis alone.
+    """
     wanted = fallen_back_from(session)
     if not wanted:
         return ""
-    reason = session.graphs[0].fallback
-    why = f": {reason}" if reason else ""
-    return f"{session.model_name} runs on the CPU, not on {wanted}{why}"
+    return (
+        f"{session.model_name} runs on the CPU, not on {wanted}. Why, and what repairs it: menu "
+        "Extensions, rembg-sessions: examine the installation."
+    )
 
 
 def fallen_back_from(session: BaseSession) -> str:

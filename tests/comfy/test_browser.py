@@ -688,6 +688,25 @@ def test_nodes_of_a_subgraph_are_forgotten_with_its_workflow(page):
     assert {"RemBGSession", "RemBGSAMPrompt"} <= {*asked[0]}
 
 
+def test_each_toast_does_its_own(page):
+    page.js(
+        """async () => {
+          const {tell} = await import("/extensions/rembg-sessions/js/toasts.js")
+          for (const name of ["first", "second"]) {
+            const onClick = () => { window.pressed = name }
+            tell("error", `The ${name} thing`, "It failed.", {label: `More of ${name}`, onClick})
+          }
+        }"""
+    )
+    page.tab.get_by_text("The second thing").first.wait_for(timeout=PATIENCE)
+    page.tab.wait_for_timeout(500)
+    if page.at_least("1.50"):
+        page.tab.get_by_role("button", name="More of first").click()
+    else:
+        page.tab.get_by_text("The first thing").first.click()
+    assert page.js("window.pressed") == "first"
+
+
 def test_keys_in_a_window_do_nothing_behind_it(page):
     page.open(workflow())
     page.js("app.canvas.selectNode(app.graph.getNodeById(4))")

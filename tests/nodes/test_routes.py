@@ -15,6 +15,8 @@ from rembg_sessions.core.errors import OfflineError, OptionError, WeightsError
 from rembg_sessions.core.prepare import cache
 from rembg_sessions.core.registry.lookup import get_model
 from rembg_sessions.core.registry.models import MODELS
+from rembg_sessions.core.runtime.doctor import doctor_command
+from rembg_sessions.core.runtime.providers import missing_message
 from rembg_sessions.core.weights import removal
 from rembg_sessions.core.weights import store as weights
 
@@ -604,3 +606,16 @@ def test_fallback_is_told_once_a_workflow(monkeypatch):
     assert len(sent) == 2
     host.tell_fallback(Opened("CPU"))
     assert len(sent) == 2
+
+
+def test_what_stays_with_the_node_names_no_folders(monkeypatch):
+    """It is saved with the workflow, and in every picture that is made with it."""
+    session = Opened("CPU", missing=("CUDAExecutionProvider",))
+    monkeypatch.setattr(
+        session.graphs[0], "fallback", missing_message(["CUDAExecutionProvider"], [])
+    )
+    assert doctor_command() in session.graphs[0].fallback
+    text = host.fallback_text(session)
+    assert text.startswith("u2net runs on the CPU, not on CUDA. ")
+    assert "/" not in text and "\\" not in text
+    assert host.fallback_text(Opened("CPU")) == ""

@@ -3,7 +3,7 @@
 import { app } from "../../../scripts/app.js";
 
 const CLICKABLE = "rembg-sessions-toast";
-let clicked; // what a click on the last toast does, where toasts have no buttons
+const acts = new Map(); // what a click on a toast does, by its class, where toasts have no buttons
 
 /**
  * Tell the user something.
@@ -19,15 +19,17 @@ export function tell(severity, summary, detail, action) {
   const toast = { severity: severity === "error" ? "error" : "warn", summary, detail };
   if (severity === "warning" && !action) toast.life = 12_000; // the node keeps it
   if (action) {
-    // older toasts have no buttons, but may have a class
-    if (!clicked) {
+    // older toasts have no buttons, but may have classes
+    if (!acts.size) {
       document.addEventListener("click", ({ target }) => {
-        if (target.closest?.(`.${CLICKABLE}`) && !target.closest("button")) clicked();
+        const classes = target.closest?.(`.${CLICKABLE}`)?.classList ?? [];
+        if (!target.closest?.("button")) acts.get([...classes].find((each) => acts.has(each)))?.();
       });
     }
-    clicked = action.onClick;
+    const own = `${CLICKABLE}-${acts.size}`;
+    acts.set(own, action.onClick);
     toast.detail += ` ${action.label}: click here.`;
-    toast.styleClass = CLICKABLE;
+    toast.styleClass = `${CLICKABLE} ${own}`;
   }
   toasts.add(toast);
 }
