@@ -91,6 +91,8 @@ class FakeSession:
 @pytest.fixture
 def make(monkeypatch):
     """Make a graph on a stand-in for onnxruntime."""
+    # graphs of earlier tests would run the stand-in of a later one
+    monkeypatch.setattr(threads, "_SECONDS_IDLE", 60)
 
     def make(request="CUDA", cpu_fallback=True, runs_on="cuda", **runtime):
         fake = Runtime(**runtime)
