@@ -583,6 +583,23 @@ def test_a_warning_of_a_cached_result_is_not_told_again(page):
     assert page.tab.get_by_text(warning).count() <= before
 
 
+def test_warnings_from_the_cache_are_not_told_again(page):
+    page.open(workflow())
+    page.js(
+        """() => {
+          const output = (text) => ({prompt_id: "run", output: {rembg_warnings: [text]}})
+          app.api.dispatchCustomEvent("execution_cached", {nodes: ["2"], prompt_id: "run"})
+          app.api.dispatchCustomEvent("executed", {node: "2", ...output("It was known")})
+          app.api.dispatchCustomEvent("executed", {node: "3", ...output("It is news")})
+        }"""
+    )
+    page.tab.locator("[role=alert], [data-sonner-toast]", has_text="It is news").first.wait_for(
+        timeout=PATIENCE
+    )
+    toasts = page.tab.locator("[role=alert], [data-sonner-toast]").all_inner_texts()
+    assert not [text for text in toasts if "It was known" in text]
+
+
 def test_results_are_shown_on_the_node(page):
     page.open(workflow())
     entry = page.run()
