@@ -55,14 +55,14 @@ api.addEventListener(FALLBACK_EVENT, ({ detail }) => {
   tellFallback(detail);
 });
 
-// What nodes warn of is told once for each run, and not again of what comes from the cache; the
-// nodes keep showing it. The server tells the page that asked only.
+// What nodes warn of is told once for each run; the nodes keep showing it. The server tells the
+// page that asked only.
+const began = new Set(); // nodes that ran: others only repeat what they said before
+api.addEventListener("execution_start", () => began.clear());
 api.addEventListener("executing", ({ detail }) => {
-  if (detail != null) forgetWarnings(detail);
-});
-let cached = new Set();
-api.addEventListener("execution_cached", ({ detail }) => {
-  cached = new Set(detail.nodes.map(String));
+  if (detail == null) return;
+  began.add(String(detail));
+  forgetWarnings(detail);
 });
 let run;
 let said = new Set();
@@ -71,7 +71,7 @@ api.addEventListener("executed", ({ detail }) => {
     run = detail.prompt_id;
     said = new Set();
   }
-  if (cached.has(String(detail.node))) return;
+  if (!began.delete(String(detail.display_node ?? detail.node))) return;
   for (const text of detail.output?.rembg_warnings ?? []) {
     if (said.has(text) || text.includes(" runs on the CPU, not on ")) continue; // has its own
     said.add(text);
