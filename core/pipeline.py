@@ -259,12 +259,12 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
             "cloth_category": category,
         }
 
-        pixels = np.asarray(rgb)
         is_as_found = matting is None and not (remove_specks or fill_holes)
         if as_rembg and is_as_found and (only_mask or colouring != "estimated"):
             masks = _find_masks(session, rgb, post_process_mask, **question)
             results = _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
         else:
+            pixels = np.asarray(rgb)
             if trimap is not None and matting is not None:
                 drawn = read_trimap(trimap, (rgb.height, rgb.width))
                 layers = [layer_of_matte(find_matte(pixels, None, drawn, options=matting))]
@@ -281,7 +281,7 @@ def remove(  # pyright: ignore[reportInconsistentOverload] of how many are given
                 layers = [refine_layer(pixels, layer, refinement) for layer in layers]
             if not as_rembg:  # the method's own colours are not what was asked for
                 layers = [replace(layer, cutout=None) for layer in layers]
-            results = _draw(rgb, layers, colouring, only_mask, own_alpha)
+            results = _draw(rgb, pixels, layers, colouring, only_mask, own_alpha)
         if framing is not None:
             results = [_framed(each, framing) for each in results]
         result = composite.stack(results)
@@ -355,6 +355,7 @@ def _draw_8_bit(
 
 def _draw(
     rgb: Image.Image,
+    pixels: NDArray[np.uint8],
     layers: list[Layer],
     colouring: str,
     only_mask: bool,
@@ -365,7 +366,7 @@ def _draw(
         masks = [alpha_to_mask(layer.alpha) for layer in layers]
         return _draw_8_bit(rgb, masks, colouring, only_mask, own_alpha)
     limit = None if own_alpha is None else np.asarray(own_alpha)
-    return [_estimated(np.asarray(rgb), layer, limit) for layer in layers]
+    return [_estimated(pixels, layer, limit) for layer in layers]
 
 
 def _estimated(

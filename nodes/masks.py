@@ -12,11 +12,14 @@ from typing import Any
 
 from PIL import Image
 
+from ..core.imaging.rows import map_rows
 from ..core.session.protocol import Layer
 from ..core.session.rembg_api import BaseSession
 
 # 64 masks of 1024², 5 of 4000×3000.
 _MOST_BYTES = 256 << 20
+# A picture's rows that are hashed together.
+_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,16 @@ def _make_room(size: int, batch: object) -> bool:
 
 
 def _digest(image: Image.Image) -> bytes:
-    text = f"{image.mode} {image.size}"
-    return hashlib.blake2b(image.tobytes(), key=text.encode()[:64], digest_size=32).digest()
+    """Hash a picture, rows by rows: on several threads where it is large."""
+    width, height = image.size
+
+    def of_rows(first: int, last: int) -> bytes:
+        tops = [_ROWS * i for i in range(first, last)]
+        parts = [image.crop((0, top, width, min(top + _ROWS, height))) for top in tops]
+        return b"".join(hashlib.blake2b(part.tobytes()).digest() for part in parts)
+
+    digests = b"".join(map_rows(of_rows, -(-height // _ROWS), width * height))
+    return hashlib.blake2b(f"{image.mode} {image.size}".encode() + digests).digest()
 
 
 def _bytes(layer: Layer) -> int:

@@ -15,7 +15,7 @@ MOST = 4
 
 _SIDE = 512
 _SQUARE = 16  # pixels
-_FILM = np.array([230, 40, 40], np.float32)
+_FILM = (230, 40, 40)
 _COLOURS = {"white": (255, 255, 255), "black": (0, 0, 0), "green": (0, 177, 64)}
 
 
@@ -26,7 +26,7 @@ def small(array: NDArray[np.float32]) -> Image.Image:
     fewer = array[::step, ::step]
     levels = convert.to_levels(fewer) if fewer.ndim == 3 else to_levels(fewer)
     picture = Image.fromarray(levels)
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1)
     return picture
 
 
@@ -46,14 +46,15 @@ def draw(style: str, image: NDArray[np.float32], alpha: NDArray[np.float32]) -> 
     PIL.Image.Image
         Mode RGB, at most 512 pixels wide and high.
     """
-    front = np.asarray(small(image[..., :3]), np.float32)
-    opacity = np.asarray(small(alpha), np.float32)[..., None] / 255
+    front = small(image[..., :3])
+    return Image.composite(front, _behind(style, front), small(alpha))
+
+
+def _behind(style: str, front: Image.Image) -> Image.Image:
     if style == "mask":
-        behind = 0.4 * front + 0.6 * _FILM
-    elif style == "checkerboard":
-        rows, columns = np.indices(front.shape[:2]) // _SQUARE
-        behind = np.where((rows + columns) % 2, np.float32(205), np.float32(255))[..., None]
-    else:
-        behind = np.float32(_COLOURS[style])
-    mixed = behind + (front - behind) * opacity
-    return Image.fromarray(np.clip(mixed + 0.5, 0, 255).astype(np.uint8))
+        return Image.blend(front, Image.new("RGB", front.size, _FILM), 0.6)
+    if style == "checkerboard":
+        rows, columns = np.indices(front.size[::-1]) // _SQUARE
+        levels = np.where((rows + columns) % 2, 205, 255).astype(np.uint8)
+        return Image.fromarray(levels).convert("RGB")
+    return Image.new("RGB", front.size, _COLOURS[style])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import index
 from typing import Any
 
@@ -17,6 +18,8 @@ from .levels import alpha_to_levels
 from .rows import CACHED, cached_rows, map_rows
 
 Colour = tuple[int, int, int, int]
+# Pixels that are worked on at a time. Of fewer, copying each strip would cost more than it saves.
+_STRIP = 1 << 20
 # Characters; CSS has nothing near to it.
 _LONGEST_COLOUR = 100
 FITS = ("stretch", "fit", "fill", "centre")
@@ -38,14 +41,13 @@ def naive_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
     PIL.Image.Image
         RGBA.
     """
-    cutout = Image.new("RGBA", image.size)
 
-    def paste(top: int, bottom: int) -> None:
-        box = (0, top, image.width, bottom)
-        cutout.paste(image.crop(box), box, mask.crop(box))
+    def multiply(image: Image.Image, mask: Image.Image) -> Image.Image:
+        product = Image.new("RGBA", image.size)
+        product.paste(image, mask=mask)
+        return product
 
-    map_rows(paste, image.height, image.width * image.height)
-    return cutout
+    return _by_rows(multiply, image, mask)
 
 
 def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
@@ -53,8 +55,28 @@ def straight_cutout(image: Image.Image, mask: Image.Image) -> Image.Image:
 
     So the whole background is in the file, under alpha 0: whatever drops alpha shows it.
     """
-    cutout = image.convert("RGBA")
-    cutout.putalpha(mask)
+
+    def join(image: Image.Image, mask: Image.Image) -> Image.Image:
+        joined = image.convert("RGBA")
+        joined.putalpha(mask)
+        return joined
+
+    return _by_rows(join, image, mask)
+
+
+def _by_rows(
+    make: Callable[[Image.Image, Image.Image], Image.Image], image: Image.Image, mask: Image.Image
+) -> Image.Image:
+    """Make RGBA of an image and a mask, strip by strip: what is large leaves the cache between."""
+    if image.width * image.height <= _STRIP:
+        return make(image, mask)
+    cutout = Image.new("RGBA", image.size, None)  # every pixel is written
+
+    def write(top: int, bottom: int) -> None:
+        box = (0, top, image.width, bottom)
+        cutout.paste(make(image.crop(box), mask.crop(box)), box)
+
+    map_rows(write, image.height, image.width * image.height, max(1, _STRIP // image.width))
     return cutout
 
 

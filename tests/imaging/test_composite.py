@@ -30,12 +30,14 @@ def test_the_naive_cutout_is_the_one_of_rembg(every_product):
     assert ours.mode == "RGBA"
 
 
-def test_the_naive_cutout_of_a_large_picture():
+def test_cutouts_of_a_large_picture():
     rng = np.random.default_rng(1)
     picture = Image.fromarray(rng.integers(0, 256, (1031, 1100, 3), np.uint8))
     mask = Image.fromarray(rng.integers(0, 256, (1031, 1100), np.uint8))
     ours, theirs = composite.naive_cutout(picture, mask), bg.naive_cutout(picture, mask)
     np.testing.assert_array_equal(ours, theirs)
+    straight = np.asarray(composite.straight_cutout(picture, mask))
+    np.testing.assert_array_equal(straight, np.dstack([picture, mask]))
 
 
 def test_the_straight_cutout_keeps_colours_and_picture(every_product):
