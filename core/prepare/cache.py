@@ -26,7 +26,7 @@ FOLDER = "prepared"
 """The folder beside the weights."""
 SUFFIX = ".prepared"
 """Not .onnx: hosts list all files of that kind in a folder of models, and in those below it."""
-VERSION = 1
+VERSION = 2
 """Of what this room makes of a file. It is raised with every change that makes another graph."""
 
 _PART = ".part"

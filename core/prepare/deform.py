@@ -6,9 +6,13 @@ the kernel. That takes most of its time, and nearly all of its memory.
 
 Matches what deform_conv2d_onnx_exporter (https://github.com/masamitsu-murase/
 deform_conv2d_onnx_exporter, 1.2.0, with GatherND) writes for ``torchvision.ops.deform_conv2d``
-with a mask, one group and one offset group, in float32. Every node from the last convolution back
-to picture, offset and mask is compared with it, and every constant: shapes, positions, padding,
-limits. Operators go from version 17 or 18 to 19, where none of those used means something else.
+with a mask, one group and one offset group. Every node from the last convolution back to picture,
+offset and mask is compared with it, and every constant: shapes, positions, padding, limits.
+Operators go from version 17 or 18 to 19, where none of those used means something else.
+
+A block that onnxconverter_common converted to float16 becomes ``DeformConv`` in float32, as PyTorch
+computes it in half precision. The block itself rounds positions, too: to an eighth of a pixel from
+the 128th on. So the mask changes, towards that of the float32 network.
 
 References: X. Zhu et al., "Deformable ConvNets v2", CVPR 2019; ONNX, "DeformConv".
 """
@@ -22,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphError
-from .model import FLOAT, INT64, Model, Node, make_node, with_opset
+from .model import DTYPES, FLOAT, FLOAT16, INT64, Model, Node, make_node, with_opset
 from .wiring import Wiring, wiring, without_unused
 
 OPSET, IR_VERSION = 19, 9
@@ -41,6 +45,7 @@ class _Block:
 
     picture: str
     weight: str
+    kind: int
     offset: str
     mask: str
     kernel_hw: tuple[int, int]
@@ -62,7 +67,7 @@ def with_deform_conv(model: Model) -> tuple[Model, int]:
     for node in model.nodes:
         block = _match(edges, node)
         count += block is not None
-        nodes.append(node if block is None else _node(node, block))
+        nodes += [node] if block is None else _nodes(node, block)
     if not count:
         return model, 0
     changed = without_unused(replace(model, nodes=tuple(nodes)))
@@ -78,11 +83,19 @@ def _is_the_same_in_19(node: Node) -> bool:
     return not node.op.startswith("Reduce") or node.op == "ReduceSum"
 
 
-def _node(last: Node, block: _Block) -> Node:
-    return make_node(
+def _nodes(last: Node, block: _Block) -> list[Node]:
+    inputs, (result,) = (block.picture, block.weight, block.offset, block.mask), last.outputs
+    casts: list[Node] = []
+    if block.kind == FLOAT16:  # the operator computes in float32
+        wide = tuple(f"{result}_input_{place}" for place in range(len(inputs)))
+        for source, name in zip(inputs, wide, strict=True):
+            casts.append(make_node("Cast", (source,), (name,), name, to=FLOAT))
+        inputs, result = wide, f"{result}_float32"
+    picture, weight, offset, mask = inputs
+    node = make_node(
         "DeformConv",
-        (block.picture, block.weight, block.offset, "", block.mask),
-        last.outputs,
+        (picture, weight, offset, "", mask),
+        (result,),
         last.name,
         dilations=block.dilation_hw,
         group=1,
@@ -91,6 +104,10 @@ def _node(last: Node, block: _Block) -> Node:
         pads=block.pad_hw * 2,
         strides=block.stride_hw,
     )
+    if block.kind == FLOAT16:
+        back = make_node("Cast", (result,), last.outputs, f"{result}_cast", to=FLOAT16)
+        return [*casts, node, back]
+    return [node]
 
 
 def _match(edges: Wiring, node: Node) -> _Block | None:
@@ -124,7 +141,7 @@ class _Matcher:
 
     def __init__(self, edges: Wiring, last: Node, kernel_hw: tuple[int, int]) -> None:
         self.edges, self.last, self.kernel_hw = edges, last, kernel_hw
-        self.batch = self.channels = self.height = self.width = 0
+        self.kind = self.batch = self.channels = self.height = self.width = 0
 
     def block(self) -> _Block:
         """Return the block; GraphError if it is another one."""
@@ -134,7 +151,8 @@ class _Matcher:
         _check(last.value("group") in (None, 1) and last.value("dilations") in (None, (1, 1)))
         _check(last.value("pads") in (None, (0, 0, 0, 0)))
         weight = self.edges.constants.get(last.inputs[1])
-        _check(weight is not None and weight.kind == FLOAT)
+        _check(weight is not None and weight.kind in (FLOAT, FLOAT16))
+        self.kind = 0 if weight is None else weight.kind
         patches, shape = self.reshaped(last.inputs[0])
         turned = self.edges.maker(patches, "Transpose")
         _check(turned.value("perm") == (0, 1, 4, 2, 5, 3))
@@ -267,7 +285,9 @@ class _Matcher:
         count, height, width = self.samples()
         offset = self.reshaped_to(reshaped, [self.batch, 1, count, 2, height, width])
         grid = self.edges.constant(grid_name)
-        _check(grid.dtype == np.float32 and grid.shape == (1, 1, count, 2, height, width))
+        _check(grid.dtype == DTYPES[self.kind])
+        _check(grid.shape == (1, 1, count, 2, height, width))
+        grid = grid.astype(np.float32)
         _check(bool(((grid >= 0) & (grid < _FARTHEST)).all()))
         own = [_steps(grid[0, 0, :, axis], self.kernel_hw, axis) for axis in (0, 1)]
         _check(np.array_equal(grid[0, 0], _grid(own, self.kernel_hw, (height, width))))
@@ -279,6 +299,7 @@ class _Matcher:
         return _Block(
             picture=pad.inputs[0],
             weight=self.last.inputs[1],
+            kind=self.kind,
             offset=offset,
             mask=mask,
             kernel_hw=self.kernel_hw,

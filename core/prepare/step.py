@@ -170,12 +170,12 @@ def _file_name(path: Path, wish: _Wish) -> str:
 def _changed(model: Model, wish: _Wish) -> tuple[Model, bool]:
     """Return the network after all steps that match it, and whether any did."""
     result = model
-    if wish.float32 and wish.is_cpu:
-        result = widen(result) or result
     if wish.faster:
         deformable, count = with_deform_conv(result)
         if count and has_deform_conv(wish.provider):
             result = deformable
+    if wish.float32 and wish.is_cpu:
+        result = widen(result) or result
     if wish.input_size is not None:
         result = with_side(result, wish.input_size)
     return result, result is not model

@@ -288,6 +288,27 @@ def test_deformable_convolutions_become_one_operator(opset):
 
 
 @needs_kernel
+def test_half_precision_convolves_in_float32():
+    half, full = birefnet(64, half=True), birefnet(64)
+    for own, other in zip(full.graph.initializer, half.graph.initializer, strict=True):
+        values = numpy_helper.to_array(other).astype(np.float32)
+        own.CopyFrom(numpy_helper.from_array(values, own.name))
+    changed, count = with_deform_conv(read(half))
+    data = written(changed)
+    onnx.checker.check_model(data, full_check=True)
+    assert count == operators(data)["DeformConv"] == 4
+    assert not {"GatherND", "Floor", "Clip", "Pad"} & operators(data).keys()
+    picture = noise(1, 3, 64, 64)
+    true = answer(full.SerializeToString(), picture)
+    before, after = answer(half.SerializeToString(), picture), answer(data, picture)
+    np.testing.assert_allclose(after, before, atol=0.01 * np.abs(true).max())
+    assert np.square(after - true).mean() < np.square(before - true).mean()
+    wide = widen(changed)
+    assert wide is not None
+    np.testing.assert_allclose(answer(written(wide), picture), true, atol=1e-4 * true.max())
+
+
+@needs_kernel
 def test_offsets_that_lead_far_outside():
     model = birefnet()
     for array in model.graph.initializer:

@@ -141,13 +141,13 @@ def deform_block(b, prefix, value, channels, out, kernel, size, pad=None, weight
 
     offset = b.conv(value, channels, 2 * kernel**2, kernel, name=f"{prefix}/offset_conv/Conv")
     mask = b.conv(value, channels, kernel**2, kernel, name=f"{prefix}/modulator_conv/Conv")
-    mask = op("Mul", op("Sigmoid", mask), const(2, np.float32))
+    mask = op("Mul", op("Sigmoid", mask), const(2, b.dtype))
     extra = int(pad == 0)
     around, count = size + 2 * (pad + extra), kernel**2
     inside = np.stack(np.meshgrid(*[np.arange(kernel)] * 2, indexing="ij")).reshape(2, count)
     places = np.stack(np.meshgrid(*[np.arange(size)] * 2, indexing="ij")) + extra
     grid = (inside.T[:, :, None, None] + places)[None, None]
-    where = op("Add", const(grid, np.float32), reshape(offset, 1, 1, count, 2, size, size))
+    where = op("Add", const(grid, b.dtype), reshape(offset, 1, 1, count, 2, size, size))
     floor = op("Floor", where)
     whole = op("Cast", floor, to=TensorProto.INT64)
     top, left = piece(whole, 0), piece(whole, 1)
@@ -160,8 +160,8 @@ def deform_block(b, prefix, value, channels, out, kernel, size, pad=None, weight
     corner = dict(zip("tlbr", clipped, strict=True))
     part = op("Sub", where, floor)
     y, x = piece(part, 0), piece(part, 1)
-    up = op("Sub", const(1, np.float32), y)
-    back = op("Sub", const(1, np.float32), x)
+    up = op("Sub", const(1, b.dtype), y)
+    back = op("Sub", const(1, b.dtype), x)
     shares = [op("Mul", *pair) for pair in ((back, up), (x, y), (back, y), (x, up))]
     shares = [reshape(share, 1, 1, 1, count, size, size) for share in shares]
     edge = pad + extra
@@ -183,13 +183,19 @@ def deform_block(b, prefix, value, channels, out, kernel, size, pad=None, weight
     weight = weight or b.weight(out, channels, kernel, kernel)
     shape = {"kernel_shape": [kernel] * 2, "strides": [kernel] * 2}
     total = op("Conv", total, weight, group=1, **shape)
-    return op("Add", total, const(np.zeros((1, out, 1, 1)), np.float32))
+    return op("Add", total, const(np.zeros((1, out, 1, 1)), b.dtype))
 
 
-def birefnet(side=32, *, opset=17, kernels=(1, 3, 7)):
-    """A decoder's three deformable branches, joined; logits, as BiRefNet's."""
-    b = Builder()
-    first = b.op("Relu", b.conv("input_image", 3, 4, stride=2))
+def birefnet(side=32, *, opset=17, kernels=(1, 3, 7), half=False):
+    """A decoder's three deformable branches, joined; logits, as BiRefNet's.
+
+    With ``half`` it is converted to float16, as onnxconverter_common does it.
+    """
+    b = Builder(np.float16 if half else np.float32)
+    picture = "input_image"
+    if half:
+        picture = b.op("Cast", picture, to=TensorProto.FLOAT16, name="graph_input_cast0")
+    first = b.op("Relu", b.conv(picture, 3, 4, stride=2))
     half = side // 2
     branches = [
         deform_block(b, f"/dec/aspp_deforms.{i}/atrous_conv", first, 4, 4, kernel, half)
@@ -200,6 +206,8 @@ def birefnet(side=32, *, opset=17, kernels=(1, 3, 7)):
     joined = b.op("Relu", b.op("Concat", *branches, axis=1))
     logits = b.conv(joined, 4 * len(branches), 1)
     scales = b.constant([1, 1, 2, 2], np.float32)
+    if half:
+        logits = b.op("Cast", logits, to=TensorProto.FLOAT)
     b.op("Resize", logits, "", scales, mode="linear")
     b.nodes[-1].output[0] = "output_image"
     picture = ("input_image", [1, 3, side, side], "float")
