@@ -257,8 +257,14 @@ def _kept_in(folder: Path) -> list[Path]:
         return []
 
 
+def engines_home() -> Path | None:
+    """Return where TensorRT's engines are kept; None if this user has no folder for that."""
+    home = settings.cache_home()
+    return None if home is None else home / "tensorrt"
+
+
 def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
-    """Return the prepared files, and the bytes each takes.
+    """Return the prepared files and TensorRT's, and the bytes each takes.
 
     Parameters
     ----------
@@ -276,7 +282,15 @@ def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
         for path in _kept_in(folder):
             with suppress(OSError):
                 found[path] = path.stat().st_size
+    engines = engines_home()
+    if engines is not None:
+        with suppress(OSError):
+            found |= {path: path.stat().st_size for path in _files_below(engines)}
     return found
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _folders_in(folder: Path, pattern: str) -> list[Path]:

@@ -15,7 +15,7 @@ from ..errors import GraphError
 from ..machine import cpu_count
 from ..runtime.graph import FLOATS
 from ..runtime.library import import_onnxruntime
-from ..runtime.providers import CPU, provider_name
+from ..runtime.providers import CPU, TENSORRT, provider_name, provider_options
 from ..text import quotable
 from .deform import IR_VERSION, OPSET
 from .model import FLOAT, AttributeValue, Model, Value, make_node, with_opset
@@ -25,7 +25,6 @@ _log = logging.getLogger("rembg_sessions")
 
 _LONGEST_REASON = 300
 # It has none without a plugin, and takes seconds to say so.
-_TENSORRT = "TensorrtExecutionProvider"
 # ONNX Runtime's own name for it: a provider must not hand a node over to the CPU.
 _NO_CPU = "session.disable_cpu_ep_fallback"
 
@@ -125,10 +124,9 @@ def has_deform_conv(provider: Any) -> bool:
         ONNX Runtime's name, or (name, options).
     """
     name = provider_name(provider)
-    if name == _TENSORRT or name not in import_onnxruntime().get_available_providers():
+    if name == TENSORRT or name not in import_onnxruntime().get_available_providers():
         return False
-    device = "" if isinstance(provider, str) else str(dict(provider[1]).get("device_id", ""))
-    return _probe(name, device)
+    return _probe(name, str(provider_options(provider).get("device_id", "")))
 
 
 @lru_cache(maxsize=16)

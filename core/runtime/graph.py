@@ -23,11 +23,13 @@ from .doctor import doctor_command
 from .library import import_onnxruntime, warn_once
 from .providers import (
     CPU,
+    ENGINES,
     NVIDIA,
     Choice,
     display_name,
     missing_message,
     provider_name,
+    provider_options,
     without_advice,
 )
 from .runs import Opened, forget_runs, open_runs, run_until_done
@@ -69,8 +71,8 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
-Prepare = Callable[[Path, Any], "Path | bytes"]
-"""Of a file and a provider, given as ONNX Runtime takes it: what to open in place of the file."""
+Prepare = Callable[[Path, Any], "tuple[Path | bytes, Any]"]
+"""Of a file and a provider, given as ONNX Runtime takes it: what to open in place of both."""
 
 
 class Graph:
@@ -285,9 +287,9 @@ class Graph:
         ort = import_onnxruntime()
         if provider_name(providers[0]) in NVIDIA:
             preload_cuda(ort)
-        source = self.path if self._prepare is None else self._prepare(self.path, providers[0])
+        prepared = self._prepared(providers)
         try:
-            session = self._load(ort, source, providers)
+            session = self._load(ort, *prepared)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             provider = display_name(provider_name(providers[0]))
             way_out = "If the file is damaged, delete it: a model of the list is downloaded again."
@@ -300,22 +302,31 @@ class Graph:
         _log.info("Opened %s on %s.", self.path.name, display_name(active))
         return open_runs(session)
 
+    def _prepared(self, providers: list[Any]) -> tuple[Path | bytes, list[Any]]:
+        if self._prepare is None:
+            return self.path, providers
+        source, first = self._prepare(self.path, providers[0])
+        return source, [first, *providers[1:]]
+
     def _load(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         try:
             return self._session(ort, source, providers)
         except Exception as error:  # ONNX Runtime's own errors share no base class
-            if self._prepare is None or source == self.path:
+            made = [] if providers[0] in self._providers else _engines(providers[0])
+            if source == self.path and not made:
                 raise
-            made = f"What was prepared of {self.path.name}"
-            _log.warning("%s could not be opened, and is removed: %s", made, _reason(error))
-            if isinstance(source, Path):
-                source.unlink(missing_ok=True)
+            if isinstance(source, Path) and source != self.path:
+                made.append(source)
+            what = f"What was prepared of {self.path.name}"
+            _log.warning("%s could not be opened, and is removed: %s", what, _reason(error))
+            for path in made:
+                path.unlink(missing_ok=True)
         try:
-            return self._session(ort, self._prepare(self.path, providers[0]), providers)
+            return self._session(ort, *self._prepared(self._providers))
         except Exception:
             if self._must_prepare:
                 raise
-        return self._session(ort, self.path, providers)
+        return self._session(ort, self.path, self._providers)
 
     def _session(self, ort: Any, source: Path | bytes, providers: list[Any]) -> Any:
         # enable_fallback=0: ONNX Runtime would print and choose a provider of its own
@@ -335,6 +346,12 @@ def _reason(error: Exception) -> str:
     text = str(error)
     failure = _DEVICE_FAILURE.search(text)
     return f"{quotable(failure[0])}." if failure else quotable(text, _LONGEST_REASON)
+
+
+def _engines(provider: Any) -> list[Path]:
+    """Return the files that TensorRT has kept: a program that was killed may have left a part."""
+    options = provider_options(provider)
+    return list(Path(options[ENGINES]).glob("*")) if ENGINES in options else []
 
 
 def _why_not(provider: str) -> str:

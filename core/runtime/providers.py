@@ -37,6 +37,9 @@ Request = ProviderName | str | Sequence[str | tuple[str, Mapping[str, Any]]] | N
 """A provider, or several in order of preference, each by either name."""
 
 CPU = PROVIDERS["CPU"]
+TENSORRT = PROVIDERS["Tensorrt"]
+ENGINES = "trt_engine_cache_path"
+"""TensorRT's option for the folder that its engines are kept in."""
 _CUDA = PROVIDERS["CUDA"]
 _OPENVINO = PROVIDERS["OpenVINO"]
 
@@ -45,7 +48,7 @@ GPU_PROVIDERS = frozenset(
 )
 """ONNX Runtime names of those that take video memory."""
 
-NVIDIA = frozenset({PROVIDERS["CUDA"], PROVIDERS["Tensorrt"]})
+NVIDIA = frozenset({_CUDA, TENSORRT})
 
 _TAKES_DEVICE_ID = frozenset(
     PROVIDERS[name] for name in ("CUDA", "ROCM", "DirectML", "Tensorrt", "MIGraphX")
@@ -115,6 +118,11 @@ def provider_name(entry: str | tuple[str, Mapping[str, Any]]) -> str:
     return entry if isinstance(entry, str) else entry[0]
 
 
+def provider_options(entry: str | tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the options of an entry of :attr:`Choice.providers`, a copy."""
+    return {} if isinstance(entry, str) else dict(entry[1])
+
+
 def display_name(ort_name: str) -> str:
     """Return the short name, ``"CUDA"`` for ``"CUDAExecutionProvider"``."""
     short = {ort: name for name, ort in PROVIDERS.items()}
@@ -129,11 +137,11 @@ def without_advice(
     cuDNN 9.19 has no advice for some convolutions in float16, which it can compute: 98 channels of
     7×7 in BiRefNet.
     """
-    name, options = entry if isinstance(entry, tuple) else (entry, {})
-    if options.get(_SEARCH) != _ADVICE:
+    options = provider_options(entry)
+    if options.pop(_SEARCH, None) != _ADVICE:
         return None
-    rest = {key: value for key, value in options.items() if key != _SEARCH}
-    return (name, rest) if rest else name
+    name = provider_name(entry)
+    return (name, options) if options else name
 
 
 def choose(
@@ -165,7 +173,7 @@ def choose(
     if not asked:
         order = _AUTO_ORDER.get((runs_on or "cpu").lower(), _AUTO_ORDER["cpu"])
         entries.append((next((name for name in order if name in available), CPU), {}))
-    elif len(asked) == 1 and asked[0][0] == PROVIDERS["Tensorrt"] and _CUDA in available:
+    elif len(asked) == 1 and asked[0][0] == TENSORRT and _CUDA in available:
         # TensorRT leaves the operators it does not know to the next one in line
         entries.append((_CUDA, {}))
 

@@ -171,10 +171,10 @@ class Model:
             graph.give_back()
 
 
-def _prepare(path: Path, provider: Any, **wish: Any) -> Path | bytes:
-    from ..prepare.step import prepare  # here: importing the nodes takes less
+def _prepare(path: Path, provider: Any, **wish: Any) -> tuple[Path | bytes, Any]:
+    from ..prepare import step  # here: importing the nodes takes less
 
-    return prepare(path, provider, **wish)
+    return step.prepare(path, provider, **wish), step.with_kept_engines(path, provider, **wish)
 
 
 def _input_size(spec: ModelSpec, value: int | None) -> int | None:

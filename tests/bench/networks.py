@@ -1,7 +1,7 @@
 """Compare cut-outs by a network with the installed rembg's: time, memory, and an opening.
 
     python tests/bench/networks.py [FILE.onnx ...] [--quick] [--rounds N] [--pictures 1024 4096]
-                                   [--sizes 768 512] [--float32] [--no-birefnet]
+                                   [--sizes 768 512] [--float32] [--no-birefnet] [--plot FILE.png]
 
 Each FILE is a user's own IS-Net, U-2-Net or BiRefNet, of a kind that is found out. Without any, an
 installed isnet-general-use is taken. After them comes a network of BiRefNet lite's shape with
@@ -11,7 +11,7 @@ Each measurement is a fresh process with one thread, ours and rembg's in turn; s
 processor's, so that other programs count little. A cut-out is remove() of a picture in memory,
 after one that is not counted. Peak memory is the whole process's. The floor is what ONNX Runtime
 alone takes for the same file: nobody who runs it as it is gets below. Prints medians, and ratios to
-rembg's, as Markdown tables.
+rembg's, as Markdown tables; ``--plot`` draws those of 1024² pixels.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bars import draw
 from PIL import Image
 
 PICTURES = (512, 1024, 2048, 4096)
@@ -117,8 +118,9 @@ def ask(path: Path, kind: str, case: str, side: int) -> dict[str, float]:
 
 def compare(
     path: Path, kind: str, cases: Sequence[str], pictures: Sequence[int], rounds: int
-) -> None:
-    """Print the table of one file."""
+) -> dict[str, tuple[float, float]]:
+    """Print the table of one file; return time and memory of pictures of 1024², as ratios."""
+    drawn: dict[str, tuple[float, float]] = {}
     first: dict[str, float] = {}
     for case in cases[1:]:  # prepared before it is timed
         first[case] = ask(path, kind, case, pictures[0])["open"]
@@ -138,6 +140,10 @@ def compare(
         }
         base = medians["rembg"]
         for case, row in medians.items():
+            if side == 1024 and case != "rembg":
+                size = f"input_size {case}" if case.isdecimal() else case
+                name = kind if case == "ours" else f"{kind}, {size}"
+                drawn[name] = row["run"] / base["run"], row["peak"] / base["peak"]
             time_target, memory_target = TARGETS.get((kind, case), (None, None))
             cells = [
                 f"{side}²",
@@ -154,6 +160,7 @@ def compare(
             print(f"| {' | '.join(cells)} |", flush=True)
         floor = base["network"] / base["run"]
         print(f"| {side}² | floor: the network alone | {base['network']:.2f} s | {floor:.2f} |")
+    return drawn
 
 
 def main() -> None:
@@ -165,6 +172,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[768, 512], help="input_size")
     parser.add_argument("--no-birefnet", action="store_true", help="build no network")
     parser.add_argument("--float32", action="store_true", help="also ours with prepare='float32'")
+    parser.add_argument("--plot", type=Path, help="the picture to write")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
@@ -181,6 +189,7 @@ def main() -> None:
     cases = ["rembg", "ours"]
     sizes = list(map(str, options.sizes))
     rounds, pictures = (1, [1024]) if options.quick else (options.rounds, options.pictures)
+    drawn: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in files:
@@ -190,13 +199,15 @@ def main() -> None:
             path = Path(shutil.copy(file, folder))
             others = [*sizes, *(["float32"] if options.float32 else [])]
             others = [] if kind == "BiRefNet" else others
-            compare(path, kind, [*cases, *others], pictures, rounds)
+            drawn |= compare(path, kind, [*cases, *others], pictures, rounds)
         if not options.no_birefnet:
             sys.path.append(str(Path(__file__).resolve().parents[1] / "tools"))
             from birefnet import write
 
             # the network's own time is nearly all of it, whatever the picture
-            compare(write(folder / "birefnet.onnx"), "BiRefNet", cases, [1024], rounds)
+            drawn |= compare(write(folder / "birefnet.onnx"), "BiRefNet", cases, [1024], rounds)
+    if options.plot:
+        draw(drawn, ("time, rembg is 1", "peak memory"), options.plot)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from rembg_sessions.core.cli import folders as shell_folders
 from rembg_sessions.core.cli import main
 from rembg_sessions.core.errors import ModelRunError, OptionError
 from rembg_sessions.core.prepare import cache, prove, step
-from rembg_sessions.core.prepare.step import prepare
+from rembg_sessions.core.prepare.step import prepare, with_kept_engines
 from rembg_sessions.core.runtime.graph import Graph
+from rembg_sessions.core.runtime.providers import ENGINES
 
 CPU = "CPUExecutionProvider"
 
@@ -520,3 +521,44 @@ def test_removing_while_a_session_is_open(half, home, photo):
     assert session.predict(photo())[0] == before
     assert len(kept(home)) == 1
     assert threading.active_count() < 100
+
+
+# -- TensorRT, which no machine of these tests has ----------------------------------------------
+
+TENSORRT = "TensorrtExecutionProvider"
+
+
+def test_engines_of_tensorrt_are_kept_for_the_user(half, own_cache, caplog):
+    name, options = with_kept_engines(half, TENSORRT)
+    folder = pathlib.Path(options["trt_engine_cache_path"])
+    assert (name, options["trt_engine_cache_enable"]) == (TENSORRT, "1")
+    assert folder.is_dir() and folder.is_relative_to(own_cache)
+    assert folder.is_relative_to(options["trt_timing_cache_path"])
+    said = "TensorRT builds an engine of mine.onnx. This takes minutes, once."
+    assert caplog.messages == [said]
+    (folder / "net_sm90.engine").write_bytes(bytes(100))
+    caplog.clear()
+    given = (TENSORRT, {"device_id": 1, "trt_timing_cache_enable": "0"})
+    _, again = with_kept_engines(half, given)
+    assert again == {**options, **given[1]} and not caplog.messages
+    _, smaller = with_kept_engines(half, TENSORRT, input_size=32)
+    assert smaller["trt_engine_cache_path"] != options["trt_engine_cache_path"]
+    assert cache.kept() == {folder / "net_sm90.engine": 100}
+    cache.remove_kept()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("given", [CPU, "CUDAExecutionProvider", (TENSORRT, {ENGINES: "mine"})])
+def test_other_providers_and_own_places_stay(half, given):
+    assert with_kept_engines(half, given) == given
+
+
+def test_engines_without_a_place(half, own_cache, caplog):
+    own_cache.parent.mkdir(parents=True, exist_ok=True)
+    own_cache.write_text("a file")
+    assert with_kept_engines(half, TENSORRT) == TENSORRT
+    assert not caplog.messages
+    caplog.set_level(logging.INFO)
+    step._say_once.cache_clear()
+    with_kept_engines(half, TENSORRT)
+    assert "TensorRT's engine of mine.onnx is not kept: " in caplog.text

@@ -23,11 +23,12 @@ from rembg_sessions.core.errors import (
 )
 from rembg_sessions.core.runtime import graph, runs
 from rembg_sessions.core.runtime.graph import Graph
-from rembg_sessions.core.runtime.providers import choose
+from rembg_sessions.core.runtime.providers import ENGINES, choose
 
 CPU, CUDA, TRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 FEED = {"picture": np.zeros((1, 3, 2, 2), np.float32)}
 OUT_OF_MEMORY = RuntimeError("Failed to allocate memory for requested buffer of size 16777216")
+TENSORRT = "TensorrtExecutionProvider"
 NO_KERNEL = RuntimeError("Could not find an implementation for Foo(13)")
 
 
@@ -215,6 +216,28 @@ def test_what_cuda_says_is_found_behind_the_signatures(make, monkeypatch):
     message = str(caught.value)
     assert "on CUDA: CUDA failure 100: no CUDA-capable device is detected. " in message
     assert "doctor" in message and "mine" not in message and "damaged" not in message
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_an_engine_that_tensorrt_cannot_open_is_built_again(make, monkeypatch, tmp_path, given):
+    broken = tmp_path / "a.engine"
+    broken.write_text("a part")
+    options = {ENGINES: str(tmp_path)}
+    asked = (TENSORRT, options) if given else TENSORRT
+    net, runtime = make([asked], available=(TENSORRT, CPU))
+    kept = (TENSORRT, options)
+    monkeypatch.setattr(net, "_prepare", lambda path, first: (path, CPU if first == CPU else kept))
+    real = runtime.InferenceSession
+
+    def open_(path, sess_options, providers, enable_fallback):
+        if providers[0] == kept and broken.exists():
+            raise RuntimeError("could not deserialize engine from cache")
+        return real(path, sess_options, providers, enable_fallback)
+
+    runtime.InferenceSession = open_
+    net.run(FEED)
+    # a folder that the user has named is the user's
+    assert (net.provider, broken.exists()) == (("CPU", True) if given else ("Tensorrt", False))
 
 
 def test_a_file_that_nobody_can_open(make):
