@@ -1,4 +1,4 @@
-"""Frames of a clip: asked for one by one, and told alpha that does not flicker."""
+"""Frames of a clip: their alpha does not flicker."""
 
 from __future__ import annotations
 
@@ -8,56 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from .imaging.steady import steady
-from .layers import find_layers
-from .session.protocol import AnySession, Layer
+from .session.protocol import Layer
 
 # A network's answer to an empty picture is noise, which is not to become a foreground.
 _LEAST_HIGHEST = 0.5
-
-
-def find_steady_layers(
-    session: AnySession,
-    frames: Iterable[Image.Image],
-    *,
-    max_size: int | None = None,
-    sam_prompt: object = None,
-    cloth_category: str | None = None,
-) -> Iterator[list[Layer]]:
-    """Ask a session for the foregrounds of a clip's frames, one by one, and steady them.
-
-    Parameters
-    ----------
-    session, max_size, sam_prompt, cloth_category
-        As :func:`.layers.find_layers` takes them.
-    frames
-        In order, mode RGB. Three are held at a time.
-
-    Yields
-    ------
-    list of Layer
-        Of each frame, once the next one was taken.
-
-    Raises
-    ------
-    RembgSessionsError
-        As :func:`.layers.find_layers` does.
-    """
-
-    def found(frame: Image.Image) -> tuple[NDArray[np.uint8], list[Layer]]:
-        layers = find_layers(
-            session,
-            frame,
-            max_size=max_size,
-            sam_prompt=sam_prompt,
-            cloth_category=cloth_category,
-            stretch=False,
-        )
-        return np.asarray(frame), layers
-
-    return steady_layers(map(found, frames))
 
 
 def steady_layers(
@@ -73,7 +29,7 @@ def steady_layers(
     ----------
     frames
         In order, each a picture, uint8 (H, W, 3), and its layers: from
-        :func:`.layers.find_layers` with ``stretch=False``.
+        :func:`.layers.find_layers` with ``stretch=False``. Three are held at a time.
 
     Yields
     ------

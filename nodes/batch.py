@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..core.batch import in_order
 from ..core.errors import ImageError
-from ..core.frames import find_steady_layers
+from ..core.frames import steady_layers
 from ..core.layers import find_layers
 from ..core.session.protocol import Layer
 from . import convert, host
@@ -19,6 +22,11 @@ from . import convert, host
 FRAMES = ("independent", "steady")
 
 Found = tuple[NDArray[np.float32], NDArray[np.uint8], list[Layer]]
+_Shown = tuple[NDArray[np.float32], NDArray[np.uint8]]
+
+# Pictures of a batch that are prepared for a network on a GPU, or finished after it, side by side.
+# Twice as many wait for their turn.
+_AT_ONCE = 2
 
 
 def ask_each(
@@ -30,6 +38,8 @@ def ask_each(
     sam_prompt: Any = None,
 ) -> Iterator[Found]:
     """Ask a session for the foregrounds of each picture; the user's cancel ends it.
+
+    A network on a GPU goes on with the next pictures while the caller works on one.
 
     Parameters
     ----------
@@ -46,24 +56,39 @@ def ask_each(
     tuple
         The picture, the same as uint8 (H, W, 3), and its layers.
     """
-    waiting: deque[tuple[NDArray[np.float32], NDArray[np.uint8]]] = deque()
+    here, is_inference = contextvars.copy_context(), torch.is_inference_mode_enabled()
+    asked = {"max_size": max_size, "sam_prompt": sam_prompt, "stretch": frames != "steady"}
 
-    def shown() -> Iterator[Image.Image]:
+    def shown() -> Iterator[_Shown]:
         for picture in pictures:
             host.check_cancelled()
-            levels = convert.to_levels(picture)
-            waiting.append((picture, levels))
-            yield Image.fromarray(levels)
+            yield picture, convert.to_levels(picture)
 
-    asked = {"max_size": max_size, "sam_prompt": sam_prompt}
-    if frames == "steady":
-        answers = find_steady_layers(session, shown(), **asked)
-    else:
-        answers = (find_layers(session, rgb, **asked) for rgb in shown())
-    for layers in answers:
-        yield (*waiting.popleft(), layers)
-    if getattr(session, "uses_gpu", False):
+    def ask(shown: _Shown) -> Found:
+        # ComfyUI knows by both what this thread does
+        with torch.inference_mode(is_inference):
+            image = Image.fromarray(shown[1])
+            return *shown, here.copy().run(find_layers, session, image, **asked)
+
+    on_gpu = getattr(session, "uses_gpu", False)
+    # the CPU is needed for the network itself
+    ahead = on_gpu and len(pictures) > 1
+    found = in_order(shown(), ask, _AT_ONCE) if ahead else map(ask, shown())
+    yield from _steadied(found) if frames == "steady" else found
+    if on_gpu:
         session.give_back()  # to the models of the nodes that follow
+
+
+def _steadied(found: Iterable[Found]) -> Iterator[Found]:
+    waiting: deque[_Shown] = deque()
+
+    def each() -> Iterator[tuple[NDArray[np.uint8], list[Layer]]]:
+        for picture, levels, layers in found:
+            waiting.append((picture, levels))
+            yield levels, layers
+
+    for layers in steady_layers(each()):
+        yield *waiting.popleft(), layers
 
 
 def check_count(layers: list[Layer], i: int, expected: int) -> None:

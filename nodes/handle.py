@@ -48,6 +48,15 @@ class SessionHandle:
         """See :attr:`NetworkSession.stretches`."""
         return getattr(self.session, "stretches", False)
 
+    @property
+    def uses_gpu(self) -> bool:
+        """See :attr:`NetworkSession.uses_gpu`."""
+        return self.session.uses_gpu
+
+    def give_back(self) -> None:
+        """See :meth:`NetworkSession.give_back`."""
+        self.session.give_back()
+
     def predict_layers(self, image: Image.Image, **options: Any) -> list[Layer]:
         """See :meth:`BaseSession.predict_layers`; what was found before is not found again."""
         options = {name: value for name, value in options.items() if value is not None}

@@ -6,6 +6,7 @@ Outside ComfyUI every function still answers, so that nodes can be tested withou
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 import weakref
 from collections import Counter
@@ -285,6 +286,9 @@ def fallen_back_from(session: BaseSession) -> str:
 
 # -- memory ------------------------------------------------------------------------------
 
+# ComfyUI's memory management is made for one thread.
+_managing = threading.RLock()
+
 
 class _Holder:
     """What ComfyUI takes for the model. It never points at its patcher."""
@@ -351,6 +355,11 @@ def load(session: BaseSession) -> None:
     if mm is None:
         session.open()
         return
+    with _managing:
+        _load(session)
+
+
+def _load(session: BaseSession) -> None:
     patcher = session.companion
     if patcher is None or patcher.on_gpu != session.uses_gpu:  # new, or fallen back to the CPU
         patcher = session.companion = _make_patcher(session)
@@ -367,9 +376,10 @@ def _make_patcher(session: BaseSession) -> _SessionPatcher:
     patcher = _SessionPatcher(weakref.ref(session), session.uses_gpu, session.size)
 
     def free_others() -> None:
-        keep = [entry for entry in mm.current_loaded_models if entry.model is patcher]
-        mm.free_memory(1e30, mm.get_torch_device(), keep_loaded=keep)
-        mm.soft_empty_cache()
+        with _managing:
+            keep = [entry for entry in mm.current_loaded_models if entry.model is patcher]
+            mm.free_memory(1e30, mm.get_torch_device(), keep_loaded=keep)
+            mm.soft_empty_cache()
 
     if session.uses_gpu:
         for graph in session.graphs:

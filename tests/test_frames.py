@@ -9,7 +9,7 @@ from PIL import Image
 from helpers import Gradient, Whole, decode, encode
 from rembg_sessions.core import new_session, remove, remove_batch
 from rembg_sessions.core.errors import ImageError, OptionError
-from rembg_sessions.core.frames import find_steady_layers, steady_layers
+from rembg_sessions.core.frames import steady_layers
 from rembg_sessions.core.layers import find_layers
 from rembg_sessions.core.session.preprocess import output_to_alphas
 from rembg_sessions.core.session.protocol import Layer
@@ -100,7 +100,8 @@ def test_a_batch_is_the_same_for_any_number_of_threads(network, photo, monkeypat
         list(remove_batch(frames, session, workers=workers, steady=True, edge_colours="estimated"))
         for workers in (1, 4)
     )
-    layers = find_steady_layers(session, frames)
+    asked = ((np.asarray(each), find_layers(session, each, stretch=False)) for each in frames)
+    layers = steady_layers(asked)
     for first, second, (layer,) in zip(one, many, layers, strict=True):
         assert np.array_equal(first, second)
         alpha = np.asarray(first)[..., 3].astype(int)

@@ -72,6 +72,9 @@ class BaseSession:
     def close(self) -> None:
         """Release the model's memory; the next use opens it again."""
 
+    def give_back(self) -> None:
+        """Give back the memory that runs worked in; the model stays open."""
+
     def __enter__(self) -> Self:
         """Return the session, to be closed at the end of the block."""
         return self

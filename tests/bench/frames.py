@@ -64,6 +64,15 @@ class _RedIsForeground:
         return [Layer(np.clip(alpha, 0, 1, out=alpha))]
 
 
+class _OnGPU(_RedIsForeground):
+    """The same, as of a network on a GPU: it is asked ahead."""
+
+    uses_gpu = True
+
+    def give_back(self) -> None:
+        """It holds nothing."""
+
+
 def _asked() -> dict[str, Callable[..., Any]]:
     made = {name: cls() for name, cls in nodes.NODE_CLASS_MAPPINGS.items()}
     remove, mask_of = made["RemBGRemove"].execute, made["RemBGMask"].execute
@@ -71,6 +80,7 @@ def _asked() -> dict[str, Callable[..., Any]]:
     return {
         "Remove": lambda images, _: remove(images, _RedIsForeground()),
         "Remove, colour": lambda images, _: remove(images, _RedIsForeground(), background="colour"),
+        "Remove, on a GPU": lambda images, _: remove(images, _OnGPU()),
         "Mask": lambda images, _: mask_of(images, _RedIsForeground()),
         "Remove, backdrop": lambda images, _: remove(images, model="backdrop"),
         "Mask, backdrop": lambda images, _: mask_of(images, model="backdrop"),
