@@ -39,7 +39,7 @@ RULES: dict[str, set[str]] = {
     "layers": {"checks", "errors", "machine", "text", "imaging", "matting", "session"},
     "options": {"errors", "imaging", "session", "text"},
     "pipeline": {"checks", "errors", "imaging", "layers", "matting", "options", "session", "text"},
-    "frames": {"imaging", "layers", "session"},
+    "frames": {"imaging", "session"},
     "batch": {
         *("checks", "errors", "frames", "imaging", "layers", "machine", "pipeline", "session"),
         *("text", "threads"),
