@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
@@ -175,7 +175,7 @@ def default_workers() -> int:
 
 def in_order(
     items: Iterable[Item], work: Callable[[Item], Result], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Work on items side by side, in threads; yields the results in the order of the items.
 
     At most ``2 * workers`` items are held at a time. What an item's work raises, or the iterator
@@ -197,18 +197,23 @@ def in_order(
         try:
             for future in submit():
                 pending.append(future)
+                del future  # see _result
                 if len(pending) >= 2 * workers:
-                    yield _result(pending.popleft())
+                    yield _result(pending)
             while pending:
-                yield _result(pending.popleft())
+                yield _result(pending)
         finally:
-            for future in pending:  # the caller stopped early
-                future.cancel()
+            while pending:  # the caller stopped early
+                pending.popleft().cancel()
 
 
-def _result(future: Future[Result]) -> Result:
+def _result(pending: deque[Future[Result]]) -> Result:
+    future = pending.popleft()
     wait_for(future)
-    return future.result()
+    try:
+        return future.result()
+    finally:
+        del future  # an error holds this frame, and the future the error
 
 
 def _detached(image: Picture) -> Picture:

@@ -16,7 +16,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "U2NET_HOME": "where Python and the shell store models",
         "REMBG_HOME": "another folder of rembg's, looked into for models",
-        "XDG_CACHE_HOME": "where prepared networks are kept that cannot be beside their file",
+        "XDG_CACHE_HOME": "for TensorRT's engines, and prepared networks that have no other place",
         "LOCALAPPDATA": "the same on Windows",
         "XDG_DATA_HOME": "where rembg's folders lie, looked into for models",
         "HF_ENDPOINT": "a mirror of Hugging Face",

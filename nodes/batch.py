@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextvars
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -56,27 +57,49 @@ def ask_each(
     tuple
         The picture, the same as uint8 (H, W, 3), and its layers.
     """
-    here, is_inference = contextvars.copy_context(), torch.is_inference_mode_enabled()
-    asked = {"max_size": max_size, "sam_prompt": sam_prompt, "stretch": frames != "steady"}
+    options = {"max_size": max_size, "sam_prompt": sam_prompt, "stretch": frames != "steady"}
 
-    def shown() -> Iterator[_Shown]:
-        for picture in pictures:
+    def ask(picture: NDArray[np.float32]) -> Found:
+        host.check_cancelled()
+        levels = convert.to_levels(picture)
+        return picture, levels, find_layers(session, Image.fromarray(levels), **options)
+
+    with closing(_asked(session, ask, pictures)) as found:
+        for each in _steadied(found) if frames == "steady" else found:
             host.check_cancelled()
-            yield picture, convert.to_levels(picture)
-
-    def ask(shown: _Shown) -> Found:
-        # ComfyUI knows by both what this thread does
-        with torch.inference_mode(is_inference):
-            image = Image.fromarray(shown[1])
-            return *shown, here.copy().run(find_layers, session, image, **asked)
-
-    on_gpu = getattr(session, "uses_gpu", False)
-    # the CPU is needed for the network itself
-    ahead = on_gpu and len(pictures) > 1
-    found = in_order(shown(), ask, _AT_ONCE) if ahead else map(ask, shown())
-    yield from _steadied(found) if frames == "steady" else found
-    if on_gpu:
+            yield each
+            del each  # the caller's alone
+    if _is_on_gpu(session):
         session.give_back()  # to the models of the nodes that follow
+
+
+def _is_on_gpu(session: Any) -> bool:
+    return getattr(session, "uses_gpu", False)
+
+
+def _asked(
+    session: Any, ask: Callable[[NDArray[np.float32]], Found], pictures: NDArray[np.float32]
+) -> Generator[Found]:
+    # the first opens the network, which may come to run on the CPU after all
+    yield from map(ask, pictures[:1])
+    if not _is_on_gpu(session):
+        yield from map(ask, pictures[1:])  # the network itself needs the CPU
+        return
+    is_over = threading.Event()
+    # ComfyUI knows by both what a thread does
+    aside, is_inference = host.aside(is_over), torch.is_inference_mode_enabled()
+
+    def ask_aside(picture: NDArray[np.float32]) -> Found:
+        with torch.inference_mode(is_inference):
+            return aside.copy().run(ask, picture)
+
+    with closing(in_order(pictures[1:], ask_aside, _AT_ONCE)) as found:
+        try:
+            for each in found:
+                yield each
+                del each
+        finally:
+            is_over.set()  # before it is closed, which waits for what runs
 
 
 def _steadied(found: Iterable[Found]) -> Iterator[Found]:

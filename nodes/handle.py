@@ -12,7 +12,7 @@ from PIL import Image
 from ..core.errors import ModelMemoryError, ProviderError
 from ..core.session.protocol import Layer
 from ..core.session.rembg_api import BaseSession
-from . import convert, host, masks
+from . import convert, host, masks, memory
 
 
 class SessionHandle:
@@ -103,11 +103,11 @@ class SessionHandle:
     ) -> Any:
         if self.cloth_category is not None:
             options.setdefault("cloth_category", self.cloth_category)
-        host.load(self.session)
+        memory.load(self.session)
         try:
             answer = question(image, **options)
         except (ProviderError, ModelMemoryError) as error:
-            host.raise_as_comfy_does(error)
+            memory.raise_as_comfy_does(error)
             raise
         host.tell_fallback(self.session)
         return answer

@@ -25,7 +25,7 @@ from ..core.matting.methods import (
 )
 from ..core.matting.trimap import read_trimap
 from ..core.session.vitmatte import VARIANTS, VitMatte, get_vitmatte
-from . import convert, host
+from . import convert, host, memory
 from .cutout import cut_out, limit
 from .preview import MOST, small
 
@@ -212,7 +212,7 @@ class RemBGAlphaMatting:
             host.check_cancelled()
             levels = convert.to_levels(picture)
             if model is not None:
-                host.load(model)
+                memory.load(model)
             try:
                 matte = find_matte(
                     levels,
@@ -223,7 +223,7 @@ class RemBGAlphaMatting:
                     on_step=host.check_cancelled,
                 )
             except (ProviderError, ModelMemoryError) as error:
-                host.raise_as_comfy_does(error)
+                memory.raise_as_comfy_does(error)
                 raise
             _cut_out(picture, levels, matte, results[i])
             trimaps[i] = matte.trimap

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..core.errors import RembgSessionsError
 from ..core.runtime.providers import CHOICES, choose
-from . import host
+from . import host, memory
 from .handle import SessionHandle
 from .inputs import DETAIL, SESSION_SOCKET, model_input
 from .models import DETAILS, model_of, open_handle, stamp
@@ -100,6 +100,6 @@ class RemBGSession:
         threads: int = 0,
     ) -> tuple[SessionHandle]:
         handle = open_handle(model, device, cpu_fallback, threads, detail)
-        host.load(handle.session)
+        memory.load(handle.session)
         host.show_text(f"{handle.model_name} on {handle.provider}")
         return (handle,)

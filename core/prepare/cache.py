@@ -56,10 +56,15 @@ def folders(source: Path) -> list[Path]:
     """Return where what is made of a file is kept: beside it; else in the user's cache."""
     beside = source.absolute().parent
     home = settings.cache_home()
-    if home is None:
-        return [beside / FOLDER]
-    # files of one name in two folders are two networks
-    return [beside / FOLDER, home / FOLDER / hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]]
+    return [beside / FOLDER, *([] if home is None else [_of_folder(home / FOLDER, beside)])]
+
+
+def _of_folder(home: Path, beside: Path) -> Path:
+    """Return where in the cache is kept what is made of the files of a folder of models.
+
+    Files of one name in two folders are two networks.
+    """
+    return home / hashlib.sha256(os.fsencode(beside)).hexdigest()[:16]
 
 
 def file_name(source: Path, sha256: str, library: str, wish: Sequence[str]) -> str:
@@ -221,12 +226,19 @@ def _remove_stale(folder: Path, name: str) -> None:
             continue
         # programs of two releases of ONNX Runtime may share a folder of models
         if own[:3] != other[:3] or _age(path) > _SECONDS_OF_ANOTHER_LIBRARY:
-            with suppress(OSError):  # another process has it open, on Windows
-                path.unlink()
+            _remove_if_free(path)
     for path in sorted(twins, key=_age)[_MOST_OF_A_SOURCE:]:  # of other sizes
-        with suppress(OSError):
-            path.unlink()
+        _remove_if_free(path)
     _remove_parts(folder)
+
+
+def _remove_if_free(path: Path) -> None:
+    """Remove a prepared file, or a folder of engines; not one that is open, on Windows."""
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _remove_parts(folder: Path) -> None:
@@ -257,14 +269,46 @@ def _kept_in(folder: Path) -> list[Path]:
         return []
 
 
-def engines_home() -> Path | None:
-    """Return where TensorRT's engines are kept; None if this user has no folder for that."""
+def _engines_home() -> Path | None:
     home = settings.cache_home()
     return None if home is None else home / "tensorrt"
 
 
+def engines(source: Path, name: str) -> tuple[Path, Path] | None:
+    """Make the folder for TensorRT's engines of a file, and remove those of what it was before.
+
+    They are kept in the user's cache, not beside the file: an engine holds code for the GPU, and
+    must not come with a folder of models from somewhere.
+
+    Parameters
+    ----------
+    source
+        The file they are made of.
+    name
+        From :func:`file_name`.
+
+    Returns
+    -------
+    tuple of Path
+        The folder, and that of the times which TensorRT took, which all engines share; None if
+        this user has no folder for that.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    home = _engines_home()
+    if home is None:
+        return None
+    folder = _of_folder(home, source.absolute().parent) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_stale(folder.parent, name)
+    return folder, home
+
+
 def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
-    """Return the prepared files and TensorRT's, and the bytes each takes.
+    """Return the prepared files, and the folders of TensorRT's engines; the bytes each takes.
 
     Parameters
     ----------
@@ -282,15 +326,12 @@ def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
         for path in _kept_in(folder):
             with suppress(OSError):
                 found[path] = path.stat().st_size
-    engines = engines_home()
-    if engines is not None:
-        with suppress(OSError):
-            found |= {path: path.stat().st_size for path in _files_below(engines)}
+    home = _engines_home()
+    for folder in [] if home is None else _folders_in(home, "*"):
+        for path in _kept_in(folder):
+            with suppress(OSError):
+                found[path] = sum(each.stat().st_size for each in path.iterdir())
     return found
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _folders_in(folder: Path, pattern: str) -> list[Path]:
@@ -301,7 +342,7 @@ def _folders_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
-    """Remove the prepared files, and return those that are gone, with the bytes each took.
+    """Remove what is kept, and return what is gone, with the bytes each took.
 
     Networks that are open go on; the next opening prepares them again. Arguments: see
     :func:`kept`.
@@ -313,8 +354,14 @@ def remove_kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     """
     found = kept(beside)
     for path in found:
-        remove(path, missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            remove(path, missing_ok=True)
         _remove_parts(path.parent)
         with suppress(OSError):  # only an empty folder goes
             path.parent.rmdir()
+    if (home := _engines_home()) is not None:
+        for path in home.glob("*.timing"):
+            remove(path, missing_ok=True)
     return found

@@ -24,7 +24,6 @@ from .writing import data_of, pieces
 _log = logging.getLogger("rembg_sessions")
 
 _LONGEST_REASON = 300
-# It has none without a plugin, and takes seconds to say so.
 # ONNX Runtime's own name for it: a provider must not hand a node over to the CPU.
 _NO_CPU = "session.disable_cpu_ep_fallback"
 
@@ -124,6 +123,7 @@ def has_deform_conv(provider: Any) -> bool:
         ONNX Runtime's name, or (name, options).
     """
     name = provider_name(provider)
+    # TensorRT has none without a plugin, and takes seconds to say so
     if name == TENSORRT or name not in import_onnxruntime().get_available_providers():
         return False
     return _probe(name, str(provider_options(provider).get("device_id", "")))

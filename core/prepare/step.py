@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +27,8 @@ from .size import MULTIPLE, native_side, with_side
 from .writing import pieces, size
 
 _log = logging.getLogger("rembg_sessions")
+
+_KEEPS_ENGINES = "trt_engine_cache_enable"
 
 # ONNX Runtime works out what follows from constants each time a network is opened. Doing it once
 # takes two thirds off an opening of BiRefNet lite, with 18,000 nodes; IS-Net's 700 take no time.
@@ -94,15 +98,18 @@ def prepare(
 
         _log.info("Preparing %s for its first opening.", path.name)
 
+        # TensorRT would build an engine for that, which takes minutes
+        prover = CPU if provider_name(provider) == TENSORRT else provider
+
         def check(source: Path | bytes, folded: Path | None) -> None:
             run = changed.inputs != model.inputs
             try:
-                prove(source, changed, provider, run=run, folded=folded if fold else None)
+                prove(source, changed, prover, run=run, folded=folded if fold else None)
             except GraphError:
                 if not fold or folded is None:
                     raise
                 folded.unlink(missing_ok=True)  # the disk may have become full
-                prove(source, changed, provider, run=run)
+                prove(source, changed, prover, run=run)
 
         return cache.keep(path, _file_name(path, wish), written, check)
     except (GraphError, OSError) as error:
@@ -127,27 +134,31 @@ def with_kept_engines(
 
     It builds an engine at the first opening, by timing what is possible: 384 s for a large network,
     which take 9 s with the engine, and 42 s with the times alone (ONNX Runtime's documentation).
-    The place is in the user's cache, not beside the file: an engine holds code for the GPU, and
-    must not come with a folder of models from somewhere. Arguments: see :func:`prepare`.
+    Arguments: see :func:`prepare`.
     """
     name, options = provider_name(provider), provider_options(provider)
-    home = cache.engines_home()
-    if name != TENSORRT or ENGINES in options or home is None:
-        return provider
+    if name != TENSORRT or not options.keys().isdisjoint((ENGINES, _KEEPS_ENGINES)):
+        return provider  # to a place of the user's own, if any
     wish = _Wish(provider, faster, float32, input_size)
     try:
-        folder = home / _file_name(path, wish).removesuffix(cache.SUFFIX)
-        folder.mkdir(parents=True, exist_ok=True)
+        made = cache.engines(path, _file_name(path, wish, options))
     except OSError as error:
         _say_once(f"TensorRT's engine of {path.name} is not kept: {error}.")
         return provider
+    if made is None:
+        return provider
+    folder, times = made
     if not any(folder.glob("*.engine")):
-        _log.warning("TensorRT builds an engine of %s. This takes minutes, once.", path.name)
+        _log.warning(
+            "Where TensorRT can be loaded, it first builds an engine of %s. This takes minutes, "
+            "once.",
+            path.name,
+        )
     kept = {
-        "trt_engine_cache_enable": "1",
+        _KEEPS_ENGINES: "1",
         ENGINES: str(folder),
         "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(home),
+        "trt_timing_cache_path": str(times),
     }
     return name, {**kept, **options}
 
@@ -199,9 +210,11 @@ class _Wish:
         return [*found, *([] if self.input_size is None else [str(self.input_size)])]
 
 
-def _file_name(path: Path, wish: _Wish) -> str:
-    library = str(import_onnxruntime().__version__)
-    return cache.file_name(path, _sha256(path), library, wish.words())
+def _file_name(path: Path, wish: _Wish, options: Mapping[str, Any] | None = None) -> str:
+    library, words = str(import_onnxruntime().__version__), wish.words()
+    if options:  # an engine depends on them, too
+        words.append(hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()[:8])
+    return cache.file_name(path, _sha256(path), library, words)
 
 
 def _changed(model: Model, wish: _Wish) -> tuple[Model, bool]:

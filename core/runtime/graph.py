@@ -219,6 +219,8 @@ class Graph:
                 text = f"it ran out of memory{likely}. {way_out} ({text})"
             provider = display_name(session.get_providers()[0])
             raise kind(f"{self.path.name} failed on {provider}: {text}") from error
+        finally:
+            del finished  # it holds the error, and the error this frame
 
     def _fall_back(self, tried: Any, error: Exception) -> None:
         """Prepare another run of a network that failed on a GPU."""
@@ -313,18 +315,20 @@ class Graph:
             return self._session(ort, source, providers)
         except Exception as error:  # ONNX Runtime's own errors share no base class
             made = [] if providers[0] in self._providers else _engines(providers[0])
-            if source == self.path and not made:
+            is_prepared = source != self.path
+            if not (is_prepared or made) or _is_of_device(error):
                 raise
-            if isinstance(source, Path) and source != self.path:
+            if is_prepared and isinstance(source, Path):
                 made.append(source)
             what = f"What was prepared of {self.path.name}"
             _log.warning("%s could not be opened, and is removed: %s", what, _reason(error))
             for path in made:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # another process has it open, on Windows
+                    path.unlink(missing_ok=True)
         try:
             return self._session(ort, *self._prepared(self._providers))
         except Exception:
-            if self._must_prepare:
+            if self._must_prepare or not is_prepared:
                 raise
         return self._session(ort, self.path, self._providers)
 
@@ -340,6 +344,12 @@ class Graph:
         if isinstance(source, bytes) and hasattr(session, "_model_bytes"):
             session._model_bytes = None
         return session
+
+
+def _is_of_device(error: Exception) -> bool:
+    """Return whether an error is about the device or memory, not about what was to be opened."""
+    text = str(error)
+    return bool(_DEVICE_FAILURE.search(text)) or any(word in text for word in _OUT_OF_MEMORY)
 
 
 def _reason(error: Exception) -> str:

@@ -24,7 +24,7 @@ from rembg_sessions.core.imaging.morphology import dilate  # noqa: E402
 from rembg_sessions.core.registry.models import VITMATTE  # noqa: E402
 from rembg_sessions.core.session.protocol import Layer  # noqa: E402
 from rembg_sessions.core.session.vitmatte import VitMatte  # noqa: E402
-from rembg_sessions.nodes import convert, host, routes  # noqa: E402
+from rembg_sessions.nodes import convert, host, memory, routes  # noqa: E402
 from rembg_sessions.nodes import matting as matting_module  # noqa: E402
 from rembg_sessions.nodes import models as models_module  # noqa: E402
 from rembg_sessions.nodes.handle import SessionHandle  # noqa: E402
@@ -415,7 +415,7 @@ def test_matting_by_a_network(monkeypatch):
     monkeypatch.setattr(
         matting_module, "get_vitmatte", lambda *a, **k: asked.append((a, k)) or Quarter()
     )
-    monkeypatch.setattr(host, "load", loaded.append)
+    monkeypatch.setattr(memory, "load", loaded.append)
     monkeypatch.setattr(host, "show_text", texts.append)
     alpha = ramp_alpha(40, 60)
     pictures, masks = soft_picture(alpha).repeat(2, 1, 1, 1), torch.from_numpy(alpha)[None]
@@ -671,7 +671,7 @@ def test_out_of_memory_is_told_as_such():
     from rembg_sessions.core.errors import ModelMemoryError
 
     with pytest.raises(ModelMemoryError, match="too large"):
-        host.raise_as_comfy_does(ModelMemoryError("too large"))
+        memory.raise_as_comfy_does(ModelMemoryError("too large"))
 
 
 def test_nodes_register_without_onnxruntime():

@@ -534,21 +534,54 @@ def test_engines_of_tensorrt_are_kept_for_the_user(half, own_cache, caplog):
     assert (name, options["trt_engine_cache_enable"]) == (TENSORRT, "1")
     assert folder.is_dir() and folder.is_relative_to(own_cache)
     assert folder.is_relative_to(options["trt_timing_cache_path"])
-    said = "TensorRT builds an engine of mine.onnx. This takes minutes, once."
-    assert caplog.messages == [said]
+    assert "builds an engine of mine.onnx. This takes minutes, once." in caplog.text
     (folder / "net_sm90.engine").write_bytes(bytes(100))
+    (folder / "net_sm90.profile").write_bytes(bytes(10))
+    times = pathlib.Path(options["trt_timing_cache_path"]) / "sm90.timing"
+    times.write_bytes(bytes(10))
     caplog.clear()
-    given = (TENSORRT, {"device_id": 1, "trt_timing_cache_enable": "0"})
-    _, again = with_kept_engines(half, given)
-    assert again == {**options, **given[1]} and not caplog.messages
+    assert with_kept_engines(half, TENSORRT) == (TENSORRT, options) and not caplog.messages
     _, smaller = with_kept_engines(half, TENSORRT, input_size=32)
-    assert smaller["trt_engine_cache_path"] != options["trt_engine_cache_path"]
-    assert cache.kept() == {folder / "net_sm90.engine": 100}
+    given = {"device_id": 1, "trt_timing_cache_enable": "0"}
+    _, other = with_kept_engines(half, (TENSORRT, given))
+    assert other == {**options, **given, ENGINES: other[ENGINES]}
+    assert len({each[ENGINES] for each in (options, smaller, other)}) == 3
+    assert {path: size for path, size in cache.kept().items() if size} == {folder: 110}
     cache.remove_kept()
-    assert not folder.exists()
+    assert not folder.exists() and not times.exists()
 
 
-@pytest.mark.parametrize("given", [CPU, "CUDAExecutionProvider", (TENSORRT, {ENGINES: "mine"})])
+def test_engines_of_what_a_file_was_before_go(half, own_cache, tmp_path):
+    def folder_of(path):
+        folder = pathlib.Path(with_kept_engines(path, TENSORRT)[1][ENGINES])
+        (folder / "net_sm90.engine").write_bytes(b"engine")
+        return folder
+
+    first = folder_of(half)
+    elsewhere = folder_of(save(isnet(), tmp_path / "mine.onnx"))
+    save(isnet(96, half=True), half)
+    second = folder_of(half)
+    assert not first.exists() and second.exists() and elsewhere.exists()
+    for _ in range(2):
+        assert folder_of(half) == second
+
+
+def test_a_size_is_proved_without_tensorrt(half, monkeypatch):
+    asked = []
+    monkeypatch.setattr(step, "prove", lambda *arguments, **_: asked.append(arguments[2]))
+    prepare(half, TENSORRT, input_size=32)
+    assert asked == [CPU]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        CPU,
+        "CUDAExecutionProvider",
+        (TENSORRT, {ENGINES: "mine"}),
+        (TENSORRT, {"trt_engine_cache_enable": False}),
+    ],
+)
 def test_other_providers_and_own_places_stay(half, given):
     assert with_kept_engines(half, given) == given
 

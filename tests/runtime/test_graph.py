@@ -240,6 +240,27 @@ def test_an_engine_that_tensorrt_cannot_open_is_built_again(make, monkeypatch, t
     assert (net.provider, broken.exists()) == (("CPU", True) if given else ("Tensorrt", False))
 
 
+@pytest.mark.parametrize("said", ["CUDA failure 2: out of memory ; GPU=0", "bad allocation"])
+def test_an_engine_stays_where_memory_was_missing(make, monkeypatch, tmp_path, said):
+    engine = tmp_path / "a.engine"
+    engine.write_text("whole")
+    net, runtime = make([TENSORRT], available=(TENSORRT, CPU))
+    kept, tried = (TENSORRT, {ENGINES: str(tmp_path)}), []
+    monkeypatch.setattr(net, "_prepare", lambda path, first: (path, CPU if first == CPU else kept))
+    real = runtime.InferenceSession
+
+    def open_(path, sess_options, providers, enable_fallback):
+        tried.append(providers[0])
+        if providers[0] == kept:
+            raise RuntimeError(said)
+        return real(path, sess_options, providers, enable_fallback)
+
+    runtime.InferenceSession = open_
+    net.run(FEED)
+    assert net.provider == "CPU" and engine.exists()
+    assert tried == [kept, CPU]
+
+
 def test_a_file_that_nobody_can_open(make):
     net, _ = make("CPU", opens=["none"])
     with pytest.raises(ModelRunError, match=r"net\.onnx could not be opened on CPU: .*damaged"):

@@ -86,7 +86,7 @@ function makeFooter() {
       return;
     }
     const text = `${files} prepared ${files === 1 ? "copy" : "copies"}, ${megabytes(bytes)}`;
-    const title = "Networks open slower the next time, when they are prepared anew";
+    const title = "They are prepared anew at the next opening; for TensorRT this takes minutes";
     line.replaceChildren(own, element("span", "flex: 1; text-align: right;", text));
     line.append(removing("Delete", title, "delete-prepared", {}));
   };
