@@ -330,7 +330,9 @@ def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     for folder in [] if home is None else _folders_in(home, "*"):
         for path in _kept_in(folder):
             with suppress(OSError):
-                found[path] = sum(each.stat().st_size for each in path.iterdir())
+                size_of_all = sum(each.stat().st_size for each in path.iterdir())
+                if size_of_all:  # else TensorRT could not be loaded
+                    found[path] = size_of_all
     return found
 
 
