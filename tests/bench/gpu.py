@@ -4,7 +4,7 @@
 
 Each FILE is a user's own IS-Net, U-2-Net or BiRefNet. After them comes a network of BiRefNet
 lite's shape with random weights, which is written to a temporary folder first. ``--variants`` adds
-what is not the default: the file as it is, cuDNN's channels last, and float16.
+what is not the default: the file as it is, memory patterns, cuDNN's channels last, and float16.
 
 Each measurement is a fresh process: a first cut-out, then the median of nine, and what the network
 alone takes of it. Memory is nvidia-smi's, of the whole card: at most during a run, and held after.
@@ -28,9 +28,11 @@ from typing import Any
 from networks import REMBG, open_ours, open_rembgs, picture
 
 CUDA = "CUDAExecutionProvider"
+PATTERNS = "memory patterns"
 CASES: dict[str, dict[str, Any]] = {
     "ours": {},
     "as it is": {"prepare": False},
+    PATTERNS: {},
     "channels last": {"providers": [(CUDA, {"prefer_nhwc": "1"})]},
     "float16": {},
     "float16, channels last": {"providers": [(CUDA, {"prefer_nhwc": "1"})]},
@@ -79,7 +81,10 @@ def measure(path: Path, kind: str, case: str, side: int) -> None:
         remove, session = open_rembgs(path, kind)
         used = session.inner_session.get_providers()[0]
     else:
-        remove, session = open_ours(path.name, {"providers": "CUDA", **CASES[case]})
+        options = {"providers": "CUDA", **CASES[case]}
+        if case == PATTERNS:  # ONNX Runtime's own default
+            options["sess_opts"] = onnxruntime.SessionOptions()
+        remove, session = open_ours(path.name, options)
         used = session.provider
     first = remove(image, session=session)
     opened = time.perf_counter() - start

@@ -36,7 +36,12 @@ def test_options_of_the_caller_are_passed_through_and_win(monkeypatch, network):
     options.intra_op_num_threads = 1
     session = new_session("u2net_custom", sess_opts=options, model_path=network("mine.onnx"))
     used = session.inner_session.get_session_options()
-    assert counts(used) == (1, 3)
+    assert counts(used) == (1, 3) and used.enable_mem_pattern
+
+
+def test_memory_is_not_taken_twice(network):
+    session = new_session("u2net_custom", model_path=network("mine.onnx"))
+    assert not session.inner_session.get_session_options().enable_mem_pattern
 
 
 @pytest.mark.parametrize("text", ["four", "-1", "1.5", ",2", "²", "1025", "9" * 5000])
