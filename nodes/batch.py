@@ -23,7 +23,6 @@ from . import convert, host
 FRAMES = ("independent", "steady")
 
 Found = tuple[NDArray[np.float32], NDArray[np.uint8], list[Layer]]
-_Shown = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
 # Pictures of a batch that are prepared for a network on a GPU, or finished after it, side by side.
 # Twice as many wait for their turn.
@@ -103,7 +102,7 @@ def _asked(
 
 
 def _steadied(found: Iterable[Found]) -> Iterator[Found]:
-    waiting: deque[_Shown] = deque()
+    waiting: deque[tuple[NDArray[np.float32], NDArray[np.uint8]]] = deque()
 
     def each() -> Iterator[tuple[NDArray[np.uint8], list[Layer]]]:
         for picture, levels, layers in found:

@@ -322,18 +322,21 @@ def kept(beside: Sequence[Path] = ()) -> dict[Path, int]:
     for folder in all_folders(beside):
         for pattern in _DEPTHS:
             places += _folders_in(folder, pattern)
+    if (engines_home := _engines_home()) is not None:
+        places += _folders_in(engines_home, "*")
     for folder in dict.fromkeys(places):
         for path in _kept_in(folder):
             with suppress(OSError):
-                found[path] = path.stat().st_size
-    home = _engines_home()
-    for folder in [] if home is None else _folders_in(home, "*"):
-        for path in _kept_in(folder):
-            with suppress(OSError):
-                size_of_all = sum(each.stat().st_size for each in path.iterdir())
-                if size_of_all:  # else TensorRT could not be loaded
-                    found[path] = size_of_all
+                taken = _bytes_of(path)
+                if taken or path.is_file():  # where TensorRT cannot be loaded, a folder stays empty
+                    found[path] = taken
     return found
+
+
+def _bytes_of(path: Path) -> int:
+    """Return what a prepared file takes, or the engines in a folder."""
+    parts = path.iterdir() if path.is_dir() else [path]
+    return sum(part.stat().st_size for part in parts)
 
 
 def _folders_in(folder: Path, pattern: str) -> list[Path]:

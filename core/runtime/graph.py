@@ -212,7 +212,7 @@ class Graph:
         except Exception as error:  # ONNX Runtime's own errors share no base class
             text = _reason(error)
             kind = ModelRunError
-            if isinstance(error, MemoryError) or any(word in text for word in _OUT_OF_MEMORY):
+            if _is_about_memory(error):
                 kind = ModelMemoryError
                 likely = ", most likely" if _UNKNOWN in text else ""
                 way_out = "Choose a smaller model, or free memory."
@@ -316,7 +316,8 @@ class Graph:
         except Exception as error:  # ONNX Runtime's own errors share no base class
             made = [] if providers[0] in self._providers else _engines(providers[0])
             is_prepared = source != self.path
-            if not (is_prepared or made) or _is_of_device(error):
+            is_of_device = _DEVICE_FAILURE.search(str(error)) or _is_about_memory(error)
+            if not (is_prepared or made) or is_of_device:
                 raise
             if is_prepared and isinstance(source, Path):
                 made.append(source)
@@ -346,10 +347,9 @@ class Graph:
         return session
 
 
-def _is_of_device(error: Exception) -> bool:
-    """Return whether an error is about the device or memory, not about what was to be opened."""
-    text = str(error)
-    return bool(_DEVICE_FAILURE.search(text)) or any(word in text for word in _OUT_OF_MEMORY)
+def _is_about_memory(error: Exception) -> bool:
+    text = _reason(error)
+    return isinstance(error, MemoryError) or any(word in text for word in _OUT_OF_MEMORY)
 
 
 def _reason(error: Exception) -> str:

@@ -51,8 +51,8 @@ class Model:
     prepare
         Whether to change the network's graph so that it runs faster, to the same masks; those of
         a BiRefNet in half precision come nearer to the whole file's. What it becomes is kept in a
-        folder beside the file. ``"float32"`` also has the CPU compute in
-        float32 what the file keeps in float16: 5 % faster, with pixels a level or two off.
+        folder beside the file. ``"float32"`` also has the CPU compute in float32 what the file
+        keeps in float16: 5 % faster, with pixels a level or two off.
     folders
         Model folders to look in first; downloads go to the first of them, or to
         ``$U2NET_HOME`` (default ``~/.u2net``).
